@@ -1,0 +1,3 @@
+"""The bridge that brings ROLLER bookings to Stampede."""
+
+__version__ = "1.0.0"

@@ -1,0 +1,148 @@
+"""Puts the stages together from a configuration: the one place where the parts meet."""
+
+import random
+from collections.abc import Mapping
+
+import aiohttp
+from aiolimiter import AsyncLimiter
+from msgspec import Struct
+
+from pipeline.budget import Budget
+from pipeline.clock import Clock
+from pipeline.config import Config
+from pipeline.deliver import Deliverer
+from pipeline.enrich import Enricher
+from pipeline.feed import Feed
+from pipeline.gather import Gatherer, SourceTraits
+from pipeline.intend import Intender
+from pipeline.lane import Lane
+from pipeline.log import Log
+from pipeline.model import Event
+from pipeline.outbox import Outbox
+from pipeline.plugin import VenueDetails
+from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
+from pipeline.receive import Door, Receiver
+from pipeline.tokens import Tokens, fingerprint
+from pipeline.wire import PeerSession
+
+#: Ids that wait in memory between two stages; the rest waits in the outbox.
+_FEED = 1000
+
+
+class Stages(Struct, kw_only=True):
+    """All that works on the outbox."""
+
+    receiver: Receiver
+    doors: Mapping[str, Door]
+    enrichers: Mapping[str, Enricher]
+    intender: Intender
+    deliverers: Mapping[str, Deliverer]
+
+
+class Assembly:
+    """Makes the stages of one configuration."""
+
+    def __init__(
+        self,
+        config: Config,
+        outbox: Outbox,
+        http: aiohttp.ClientSession,
+        tokens: Tokens,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._config = config
+        self._outbox = outbox
+        self._http = http
+        self._tokens = tokens
+        self._clock = clock
+        self._log = log
+        self._dice = random.Random()
+        self._gatherer = Gatherer(
+            outbox, {name: _traits(settings) for name, settings in config.sources.items()}
+        )
+        self._enriched: Feed[Event] = Feed(_FEED)
+        self._owed: dict[str, Feed[int]] = {name: Feed(_FEED) for name in config.destinations}
+
+    def stages(self) -> Stages:
+        """Make them all."""
+        destinations = {
+            name: make_destination(name, settings, self._session(name, settings))
+            for name, settings in self._config.destinations.items()
+        }
+        doors: dict[str, Door] = {}
+        enrichers: dict[str, Enricher] = {}
+        for name, settings in self._config.sources.items():
+            source = make_source(name, settings, self._session(name, settings))
+            doors[name] = Door(source=source, keys=settings.webhook_key, arrivals=Feed(_FEED))
+            mapped = any(name in destination.sources for destination in destinations.values())
+            enrichers[name] = self._enricher(name, settings, doors[name], is_mapped=mapped)
+        return Stages(
+            receiver=Receiver(
+                doors,
+                self._outbox,
+                max_body=self._config.server.max_body,
+                clock=self._clock,
+                log=self._log,
+            ),
+            doors=doors,
+            enrichers=enrichers,
+            intender=Intender(
+                self._outbox,
+                self._gatherer,
+                destinations,
+                self._enriched,
+                self._owed,
+                self._clock,
+                self._log,
+            ),
+            deliverers={
+                name: Deliverer(
+                    name,
+                    destination,
+                    budget=Budget(destination.rate_limit, self._clock),
+                    lane=self._lane(),
+                    outbox=self._outbox,
+                    gatherer=self._gatherer,
+                    owed=self._owed[name],
+                    clock=self._clock,
+                    log=self._log,
+                )
+                for name, destination in destinations.items()
+            },
+        )
+
+    def _enricher(
+        self, name: str, settings: SourceSettings, door: Door, *, is_mapped: bool
+    ) -> Enricher:
+        limit = settings.rate_limit
+        return Enricher(
+            name,
+            door.source,
+            is_mapped=is_mapped,
+            limiter=AsyncLimiter(limit.requests, limit.per),
+            lane=self._lane(),
+            outbox=self._outbox,
+            gatherer=self._gatherer,
+            arrivals=door.arrivals,
+            enriched=self._enriched,
+            clock=self._clock,
+            log=self._log,
+        )
+
+    def _lane(self) -> Lane:
+        return Lane(self._config.retry, self._clock, self._dice)
+
+    def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
+        secret = settings.client_secret.reveal()
+        credentials = fingerprint(settings.base_url, settings.client_id, secret)
+        return PeerSession(f"{settings.type}.{name}", self._http, self._tokens, credentials)
+
+
+def _traits(settings: SourceSettings) -> SourceTraits:
+    return SourceTraits(
+        venue=VenueDetails(
+            timezone=settings.timezone, currency=settings.currency, country=settings.country
+        ),
+        adults_only=settings.adults_only,
+    )

@@ -1,0 +1,74 @@
+"""The command line: one module a command, one place for exit codes and errors."""
+
+import argparse
+import asyncio
+import os
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich_argparse import RawDescriptionRichHelpFormatter
+
+from pipeline import __version__
+from pipeline.cli import check, demo, run, sandbox, status
+from pipeline.errors import ConfigError, PipelineError
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNAVAILABLE = 69
+EXIT_CONFIG = 78
+EXIT_INTERRUPTED = 130
+
+_ABOUT = """\
+Brings ROLLER bookings to Stampede: receives ROLLER's webhooks, fetches the customer, and tells
+Stampede, within its limit of 100 requests in 15 minutes, and through crashes and restarts.
+
+Start here:
+  pipeline demo             see it work against simulated APIs, with nothing to set up
+  pipeline check            find what is wrong with config.toml
+  pipeline run              run it
+  pipeline status           see what came in, what is owed, and what is in the way
+"""
+
+_EXITS = """\
+Exit codes: 0 done, 1 it did not work, 2 wrong usage, 69 the daemon or a needed service cannot be
+reached, 78 the configuration is wrong, 130 interrupted.
+"""
+
+#: Sets up a command's arguments, and names what runs it.
+_Command = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
+_COMMANDS: Sequence[_Command] = (demo.add, run.add, check.add, status.add, sandbox.add)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and give its exit code; a foreseeable failure is a sentence on stderr."""
+    options = parser().parse_args(arguments)
+    try:
+        return int(options.command(options))
+    except ConfigError as exc:
+        print(exc, file=sys.stderr)
+        return EXIT_CONFIG
+    except PipelineError as exc:
+        print(f"pipeline: {exc}", file=sys.stderr)
+        return EXIT_FAILED
+    except BrokenPipeError:
+        # Whoever read our output has gone (`| head`); Python would complain again at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_FAILED
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        return EXIT_INTERRUPTED
+
+
+def parser() -> argparse.ArgumentParser:
+    """Make the parser of all commands."""
+    made = argparse.ArgumentParser(
+        prog="pipeline",
+        description=_ABOUT,
+        epilog=_EXITS,
+        formatter_class=RawDescriptionRichHelpFormatter,
+    )
+    made.add_argument("--version", action="version", version=f"pipeline {__version__}")
+    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for add in _COMMANDS:
+        add(commands)
+    return made

@@ -1,0 +1,34 @@
+"""`pipeline check`: is the configuration right?"""
+
+import argparse
+
+from rich.table import Table
+
+from pipeline.cli.common import add_command, configuration, console
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    made = add_command(
+        commands,
+        "check",
+        "find what is wrong with the configuration",
+        "Reads the configuration and the secrets it names, and prints every problem with its path."
+        "\nNo outbox is opened and nobody is contacted.",
+    )
+    made.set_defaults(command=_check)
+
+
+def _check(options: argparse.Namespace) -> int:
+    config = configuration(options)
+    table = Table("", "what", "what to do", box=None, header_style="bold")
+    for name, source in config.sources.items():
+        table.add_row("[green]ok[/]", f"sources.{name}", f"{source.type} at {source.base_url}")
+    for name, destination in config.destinations.items():
+        fed = ", ".join(destination.source_names())
+        table.add_row("[green]ok[/]", f"destinations.{name}", f"{destination.type}, takes {fed}")
+    for warning in config.warnings():
+        path, _, sentence = warning.partition(": ")
+        table.add_row("[yellow]warning[/]", path, sentence)
+    console().print(table)
+    return 0

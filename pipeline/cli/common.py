@@ -1,0 +1,51 @@
+"""What several commands share: the option --config, tables, JSON."""
+
+import argparse
+import os
+from pathlib import Path
+
+from rich.console import Console
+from rich_argparse import RawDescriptionRichHelpFormatter
+
+from pipeline.config import Config, load
+
+
+def add_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    summary: str,
+    about: str,
+    *,
+    config: bool = True,
+) -> argparse.ArgumentParser:
+    """Add a command; `summary` is its line in the list, `about` its own help."""
+    made = commands.add_parser(
+        name,
+        help=summary,
+        description=about,
+        formatter_class=RawDescriptionRichHelpFormatter,
+    )
+    if config:
+        made.add_argument(
+            "--config",
+            type=Path,
+            default=default_config(),
+            metavar="PATH",
+            help="the configuration (default: $PIPELINE_CONFIG, else config.toml)",
+        )
+    return made
+
+
+def default_config() -> Path:
+    """Give the configuration that is used without --config."""
+    return Path(os.environ.get("PIPELINE_CONFIG") or "config.toml")
+
+
+def configuration(options: argparse.Namespace) -> Config:
+    """Load what --config names; ConfigError with every problem."""
+    return load(options.config)
+
+
+def console() -> Console:
+    """Make the console that tables are printed on: colour only on a terminal."""
+    return Console(highlight=False, soft_wrap=False)

@@ -1,0 +1,43 @@
+"""`pipeline run`: the daemon."""
+
+import argparse
+import asyncio
+import signal
+import sys
+
+from pipeline.cli.common import add_command, configuration
+from pipeline.config import Config
+from pipeline.daemon import run
+from pipeline.errors import PipelineError
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    made = add_command(
+        commands,
+        "run",
+        "run the daemon",
+        "Runs until SIGTERM or Ctrl-C, then finishes or gives back what is under way.",
+    )
+    made.set_defaults(command=_run)
+
+
+def _run(options: argparse.Namespace) -> int:
+    config = configuration(options)
+    for warning in config.warnings():
+        print(f"{options.config}: warning: {warning}", file=sys.stderr)
+    try:
+        with asyncio.Runner() as runner:
+            runner.run(_until_signalled(config))
+    except OSError as exc:
+        msg = f"cannot listen: {exc.strerror or exc}"
+        raise PipelineError(msg) from exc
+    return 0
+
+
+async def _until_signalled(config: Config) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+    await run(config, stop)

@@ -1,0 +1,119 @@
+"""`pipeline status`: what came in, what is owed, and what is in the way."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Mapping
+
+import msgspec
+from rich import box
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cli.common import add_command, configuration, console
+from pipeline.client import fetch_status
+from pipeline.clock import SystemClock
+from pipeline.config import Config
+from pipeline.outbox.sqlite import read_overview
+from pipeline.status import Status, oldest_waiting, tally
+
+_UNAVAILABLE = 69
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command."""
+    made = add_command(
+        commands,
+        "status",
+        "see what came in, what is owed, and what is in the way",
+        "Asks the running daemon; without one, reads the outbox and exits with 69.",
+    )
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+    made.set_defaults(command=_status)
+
+
+def _status(options: argparse.Namespace) -> int:
+    config = configuration(options)
+    found = asyncio.run(_ask(config))
+    if options.json:
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+    else:
+        _print(console(), found)
+    return 0 if found.running else _UNAVAILABLE
+
+
+async def _ask(config: Config) -> Status:
+    return await fetch_status(config.server) or await _at_rest(config)
+
+
+async def _at_rest(config: Config) -> Status:
+    """Read what an outbox says that no daemon runs on."""
+    reasons = [f"no daemon answers at {config.server.admin}"]
+    if not config.outbox.path.exists():
+        sums, oldest = tally(()), None
+        reasons.append(f"there is no outbox at {config.outbox.path} yet")
+    else:
+        async with read_overview(config.outbox.path) as overview:
+            sums = tally(await overview.counts())
+            oldest = await oldest_waiting(overview, SystemClock())
+    return Status(
+        running=False,
+        started_at=None,
+        ready=False,
+        reasons=tuple(reasons),
+        events=sums.events,
+        deliveries=sums.deliveries,
+        oldest_waiting_s=oldest,
+    )
+
+
+def _print(out: Console, found: Status) -> None:
+    out.print(_headline(found))
+    for reason in found.reasons:
+        out.print(f"  [yellow]![/] {escape(reason)}")
+    out.print(_counts("events", found.events))
+    out.print(_counts("deliveries", found.deliveries))
+    if found.oldest_waiting_s is not None:
+        out.print(f"The oldest work that is due has waited for {duration(found.oldest_waiting_s)}.")
+    if found.destinations or found.sources:
+        out.print(_peers(found))
+
+
+def _headline(found: Status) -> str:
+    if not found.running:
+        return "[red]not running[/]"
+    ready = "[green]ready[/]" if found.ready else "[red]not ready[/]"
+    return f"running since {found.started_at}, {ready}"
+
+
+def _counts(title: str, counts: Mapping[str, int]) -> Table:
+    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
+    for name in counts:
+        table.add_column(name, justify="right")
+    table.add_row(*(f"{n:,}" if n else "[dim]0[/]" for n in counts.values()))
+    return table
+
+
+def _peers(found: Status) -> Table:
+    table = Table("peer", "state", "waiting", "allowance", "", box=box.SIMPLE_HEAD)
+    for name, one in found.destinations.items():
+        spent = f"{one.budget.used} of {one.budget.requests} in {duration(one.budget.per_s)}"
+        eta = f"done in about {duration(one.eta_s)}" if one.eta_s else ""
+        table.add_row(name, _state(one.state), f"{one.waiting:,}", spent, one.last_error or eta)
+    for name, source in found.sources.items():
+        heard = f"last event {source.last_event_at}" if source.last_event_at else "no event yet"
+        table.add_row(name, _state(source.state), "", "", source.last_error or heard)
+    return table
+
+
+def _state(state: str) -> str:
+    return f"[{'green' if state == 'up' else 'yellow'}]{state}[/]"
+
+
+def duration(seconds: float) -> str:
+    """Write seconds as people say them: 45 s, 15 min, 3 h, 4 d."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or seconds == length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

@@ -1,0 +1,40 @@
+"""Asks a running daemon over its admin listener."""
+
+import aiohttp
+import msgspec
+
+from pipeline.config import Server
+from pipeline.errors import PipelineError
+from pipeline.status import Status
+
+_TIMEOUT = aiohttp.ClientTimeout(total=5.0, connect=2.0)
+_OK = 200
+
+_status = msgspec.json.Decoder(Status)
+
+
+async def fetch_status(server: Server) -> Status | None:
+    """Give the status document; None when no daemon answers at `server.admin`.
+
+    Raises PipelineError when something answers that is not our daemon, or refuses us.
+    """
+    address = server.admin
+    connector = aiohttp.UnixConnector(str(address.socket)) if address.socket else None
+    host = "localhost" if address.socket else str(address)
+    headers = {}
+    if server.admin_token:
+        headers["Authorization"] = f"Bearer {server.admin_token.reveal()}"
+    async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
+        try:
+            async with session.get(f"http://{host}/api/status", headers=headers) as response:
+                body = await response.read()
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return None
+    if response.status != _OK:
+        msg = f"what listens at {address} answered {response.status}: is it this pipeline?"
+        raise PipelineError(msg)
+    try:
+        return _status.decode(body)
+    except msgspec.DecodeError as exc:
+        msg = f"what listens at {address} is not a pipeline of this version"
+        raise PipelineError(msg) from exc

@@ -1,0 +1,76 @@
+"""A guest's contact details as destinations can use them: checked e-mail, E.164 phone."""
+
+from datetime import date
+
+import phonenumbers
+from email_validator import EmailNotValidError, validate_email
+from msgspec import Struct
+
+from pipeline.errors import Skip
+from pipeline.model import Gender, Guest, Venue
+
+#: The age from which a person may be marketed to.
+_ADULT = 18
+
+
+class Contact(Struct, frozen=True, kw_only=True):
+    """A guest who can be told to a destination."""
+
+    #: Valid, trimmed, lower-cased.
+    email: str
+    first: str | None
+    last: str | None
+    #: E.164, or None when there is none that is valid in the venue's country.
+    phone: str | None
+    gender: Gender | None
+
+
+def contact(guest: Guest, venue: Venue) -> Contact:
+    """Check and normalise a guest's details; Skip when there is no usable e-mail."""
+    return Contact(
+        email=email_of(guest),
+        first=_name(guest.first),
+        last=_name(guest.last),
+        phone=e164(guest.phone, venue.country),
+        gender=guest.gender,
+    )
+
+
+def email_of(guest: Guest) -> str:
+    """Give the guest's e-mail, normalised; Skip when there is none or it is unusable.
+
+    Its form is checked, not its domain: a name server's bad day must not lose a guest.
+    """
+    raw = (guest.email or "").strip()
+    if not raw:
+        msg = "no e-mail"
+        raise Skip(msg)
+    try:
+        return validate_email(raw, check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        msg = "unusable e-mail"
+        # Not `from`: the library's text quotes the address.
+        raise Skip(msg) from None
+
+
+def e164(raw: str | None, country: str) -> str | None:
+    """Write a phone number in E.164; None when it is not valid, dialled from `country`."""
+    try:
+        number = phonenumbers.parse(raw or "", country)
+    except phonenumbers.NumberParseException:
+        return None
+    if not phonenumbers.is_valid_number(number):
+        return None
+    return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
+
+
+def is_minor(guest: Guest, today: date) -> bool:
+    """Tell whether the guest is known to be under 18 on this day at the venue."""
+    if guest.born is None:
+        return False
+    had_birthday = (today.month, today.day) >= (guest.born.month, guest.born.day)
+    return today.year - guest.born.year - (not had_birthday) < _ADULT
+
+
+def _name(raw: str | None) -> str | None:
+    return (raw or "").strip() or None

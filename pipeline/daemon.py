@@ -1,0 +1,165 @@
+"""The daemon: opens everything in one place, runs the stages, and closes it all again."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+
+from aiohttp import web
+
+from pipeline.admin import admin_app
+from pipeline.assembly import Assembly, Stages
+from pipeline.clock import SECOND, Clock, SystemClock
+from pipeline.config import Config
+from pipeline.errors import OutboxUnavailable
+from pipeline.listener import WebhookServer, start_site
+from pipeline.log import Bridge, Log
+from pipeline.outbox import Outbox
+from pipeline.outbox.sqlite import open_outbox
+from pipeline.report import Reporter
+from pipeline.tokens import Tokens
+from pipeline.wire import client
+
+#: How often finished payloads are looked for, and how often a failing outbox is tried again.
+_HOUR = 3600.0
+_SECOND = 1.0
+
+
+async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None) -> None:
+    """Run until `stop` is set, then finish or give back what is under way within the grace.
+
+    Raises OutboxError or OSError (a listener's address) when it cannot start.
+    """
+    clock = clock or SystemClock()
+    log = Log(clock, level=config.log.level, style=config.log.format)
+    path = config.outbox.path
+    try:
+        async with open_outbox(path) as outbox, client() as http, _library_warnings(log):
+            await outbox.recover(now=clock.now())
+            tokens = Tokens(path.with_name(path.name + ".tokens"), clock)
+            stages = Assembly(config, outbox, http, tokens, clock, log).stages()
+            for name, deliverer in stages.deliverers.items():
+                newest = 2 * deliverer.budget.limit.requests
+                entries = await outbox.ledger.entries(name, newest=newest)
+                deliverer.budget.restore(entries)
+            reporter = Reporter(config, outbox, stages, clock)
+            await _Daemon(config, outbox, stages, reporter, clock, log).run(stop)
+            await outbox.recover(now=clock.now())
+            log.info("stopped")
+    finally:
+        log.flush()
+
+
+class _Daemon:
+    """The tasks and listeners of a running daemon."""
+
+    def __init__(
+        self,
+        config: Config,
+        outbox: Outbox,
+        stages: Stages,
+        reporter: Reporter,
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._config = config
+        self._outbox = outbox
+        self._stages = stages
+        self._reporter = reporter
+        self._clock = clock
+        self._log = log
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Start everything; once `stop` is set, end the stages in the order of the flow."""
+        stages = self._stages
+        async with asyncio.TaskGroup() as tasks, AsyncExitStack() as listeners:
+            enriching = [
+                tasks.create_task(stage.run(), name=f"enrich {name}")
+                for name, stage in stages.enrichers.items()
+            ]
+            intending = tasks.create_task(stages.intender.run(), name="transform")
+            delivering = [
+                tasks.create_task(stage.run(), name=f"deliver {name}")
+                for name, stage in stages.deliverers.items()
+            ]
+            keeping = tasks.create_task(self._keep_house(), name="housekeeping")
+            await listeners.enter_async_context(self._admin())
+            webhooks = await listeners.enter_async_context(self._webhooks())
+            await stop.wait()
+            self._log.info("stopping")
+            self._reporter.stopping = True
+            stages.receiver.close()
+            keeping.cancel()
+            work = [*enriching, intending, *delivering]
+            with suppress(TimeoutError):
+                async with asyncio.timeout(self._config.server.shutdown_grace):
+                    await webhooks.cleanup()
+                    await self._drain(enriching, intending, delivering)
+            for task in work:
+                task.cancel()
+
+    async def _drain(
+        self,
+        enriching: list[asyncio.Task[None]],
+        intending: asyncio.Task[None],
+        delivering: list[asyncio.Task[None]],
+    ) -> None:
+        """Let each stage finish what it has begun, before the next is told to end."""
+        for enricher in self._stages.enrichers.values():
+            enricher.stop()
+        for deliverer in self._stages.deliverers.values():
+            deliverer.stop()
+        await asyncio.wait(enriching)
+        self._stages.intender.stop()
+        await asyncio.wait([intending, *delivering])
+
+    async def _keep_house(self) -> None:
+        """Drop old payloads, and try a failing outbox again so that it is seen to work."""
+        shed_at = 0
+        while True:
+            now = self._clock.now()
+            if self._outbox.trouble or now >= shed_at:
+                try:
+                    keep = round(self._config.outbox.keep * SECOND)
+                    await self._outbox.shed(before=now - keep)
+                    shed_at = now + round(_HOUR * SECOND)
+                except OutboxUnavailable as exc:
+                    self._log.error("outbox failed", stage="housekeeping", reason=str(exc))
+            await asyncio.sleep(_SECOND)
+
+    @asynccontextmanager
+    async def _admin(self) -> AsyncIterator[None]:
+        app = admin_app(self._config.server, self._reporter)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
+        await runner.setup()
+        try:
+            where = await start_site(runner, self._config.server.admin)
+            self._log.info("listening", what="admin", at=where)
+            yield
+        finally:
+            await runner.cleanup()
+
+    @asynccontextmanager
+    async def _webhooks(self) -> AsyncIterator[web.BaseRunner]:
+        server = WebhookServer(self._stages.receiver.handle, self._log)
+        # aiohttp takes up to twice this time, once for handlers and once for connections.
+        runner = web.ServerRunner(server, shutdown_timeout=self._config.server.shutdown_grace / 4)
+        await runner.setup()
+        try:
+            where = await start_site(runner, self._config.server.listen, inherit=True)
+            self._log.info("listening", what="webhooks", at=where)
+            yield runner
+        finally:
+            await runner.cleanup()
+
+
+@asynccontextmanager
+async def _library_warnings(log: Log) -> AsyncIterator[None]:
+    """Bring the warnings of libraries into our log, in place of what they would print."""
+    bridge = Bridge(log)
+    root = logging.getLogger()
+    root.addHandler(bridge)
+    try:
+        yield
+    finally:
+        root.removeHandler(bridge)

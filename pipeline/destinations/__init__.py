@@ -1,0 +1,1 @@
+"""The places that bookings are told to; each folder is one."""

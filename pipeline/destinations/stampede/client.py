@@ -1,0 +1,103 @@
+"""Talks to Stampede: fetches tokens, sends requests, understands the answers."""
+
+import re
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.destinations.stampede.mapping import StampedeMapper
+from pipeline.destinations.stampede.replies import fail, guest_id, is_json
+from pipeline.destinations.stampede.settings import StampedeSettings
+from pipeline.errors import TokenRefused, Unauthorized
+from pipeline.model import Answer, Request
+from pipeline.plugin import Call, Reply, Session
+
+_OK = range(200, 300)
+_UNAUTHORIZED = 401
+
+#: A token's life when the answer does not tell it: "expires in 24 hours" (Stampede's help centre).
+_TOKEN_LIFE = 86_400.0
+
+_JSON = {"Content-Type": "application/json", "Accept": "application/json"}
+
+
+class _Credentials(Struct, frozen=True, kw_only=True):
+    client_id: str
+    client_secret: str
+    grant_type: str = "client_credentials"
+
+
+class _Token(Struct, frozen=True, kw_only=True):
+    access_token: str
+    expires_in: float = _TOKEN_LIFE
+
+
+_token_decoder = msgspec.json.Decoder(_Token)
+
+
+class Stampede:
+    """One API key of one Stampede organisation."""
+
+    def __init__(self, name: str, settings: StampedeSettings, session: Session) -> None:
+        self.name = name
+        self.rate_limit = settings.rate_limit
+        self.mapper = StampedeMapper(settings)
+        self.sources = tuple(settings.venues)
+        self._settings = settings
+        self._session = session
+
+    def authorised(self) -> bool:
+        """Tell whether a token is at hand."""
+        return self._session.token() is not None
+
+    async def authorise(self) -> None:
+        """Fetch a token (`POST /oauth/token`, JSON) and keep it.
+
+        Raises Unauthorized when the credentials are refused, else what `fail` raises.
+        """
+        body = _Credentials(
+            client_id=self._settings.client_id,
+            client_secret=self._settings.client_secret.reveal(),
+        )
+        call = self._call("POST", "/oauth/token", msgspec.json.encode(body), _JSON)
+        reply = await self._session.call(call)
+        if reply.status in {400, 401, 403}:
+            msg = f"Stampede refuses the client id or secret ({reply.status} from /oauth/token)"
+            raise Unauthorized(msg)
+        try:
+            token = _token_decoder.decode(reply.body) if reply.status in _OK else None
+        except (msgspec.DecodeError, UnicodeDecodeError):
+            token = None
+        if token is None:
+            raise fail(reply, call, promised="an access token")
+        self._session.keep_token(token.access_token, lifetime=token.expires_in)
+
+    async def send(self, request: Request) -> Answer:
+        """Send one request; Answer only for a success whose body is what the call promises."""
+        token = self._session.token() or ""
+        headers = _JSON | {"Authorization": f"Bearer {token}"}
+        call = self._call(request.method, request.path, request.body, headers)
+        reply = await self._session.call(call)
+        if reply.status == _UNAUTHORIZED:
+            self._session.drop_token(token)
+            msg = "Stampede refuses the token (401)"
+            raise TokenRefused(msg)
+        return _understand(request, reply, call)
+
+    def _call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Call:
+        url = self._settings.base_url + quote(path, safe="/-._~")
+        return Call(method=method, url=url, headers=headers, body=body)
+
+
+def _understand(request: Request, reply: Reply, call: Call) -> Answer:
+    if reply.status not in _OK:
+        raise fail(reply, call)
+    if not re.fullmatch(r"/v1/guests/?", request.path):
+        if not is_json(reply.body):
+            raise fail(reply, call, promised="JSON")
+        return Answer()
+    remote_id = guest_id(reply.body)
+    if remote_id is None:
+        raise fail(reply, call, promised="the guest's id")
+    return Answer(remote_id=remote_id)

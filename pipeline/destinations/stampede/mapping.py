@@ -1,0 +1,127 @@
+"""Stampede's words for a guest, a booking and a tag.
+
+The field tables: https://developer.stampede.ai/guests/guests, /guests/booking and /guests/tags.
+"""
+
+from datetime import UTC, datetime
+from typing import Literal
+
+import msgspec
+from msgspec import UNSET, Struct, UnsetType
+
+from pipeline.contact import Contact
+from pipeline.destinations.stampede.settings import StampedeSettings
+from pipeline.model import Gender, Request, ToldConsent
+from pipeline.plugin import ConsentFeeds
+from pipeline.visit import Visit
+
+_GENDERS: dict[Gender, Literal["m", "f", "o"]] = {
+    Gender.MALE: "m",
+    Gender.FEMALE: "f",
+    Gender.OTHER: "o",
+}
+
+_encode = msgspec.json.Encoder(order="deterministic").encode
+
+
+class _Marketing(Struct, frozen=True, kw_only=True):
+    email: bool
+    sms: bool
+
+
+class _Privacy(Struct, frozen=True, kw_only=True):
+    data: bool
+    marketing: _Marketing
+
+
+class _Guest(Struct, frozen=True, kw_only=True):
+    email: str
+    first: str | UnsetType
+    last: str | UnsetType
+    phone: str | UnsetType
+    gender: Literal["m", "f", "o"] | UnsetType
+    privacy: _Privacy
+
+
+class _Metadata(Struct, frozen=True, kw_only=True):
+    reference: str | UnsetType
+    source: str | UnsetType
+    channel: str | UnsetType
+    status: str | UnsetType
+
+
+class _Booking(Struct, frozen=True, kw_only=True):
+    event_id: str
+    venue_id: str
+    status: Literal["active", "cancelled"]
+    amount: int | UnsetType
+    currency: str
+    party_size: int
+    starts_at: str
+    ends_at: str
+    created_at: str | UnsetType
+    updated_at: str
+    metadata: _Metadata
+
+
+class _Tag(Struct, frozen=True, kw_only=True):
+    name: str
+
+
+class StampedeMapper:
+    """Makes Stampede's requests; pure."""
+
+    def __init__(self, settings: StampedeSettings) -> None:
+        self._serials = settings.venues
+        self._feeds = ConsentFeeds(
+            data=settings.consent.data, email=settings.consent.email, sms=settings.consent.sms
+        )
+        self.tag_roles: tuple[str, ...] = settings.tags
+
+    def consents(self, source: str) -> ConsentFeeds:  # noqa: ARG002 - the same for all of a key
+        """Tell which of ROLLER's consents feeds which of Stampede's."""
+        return self._feeds
+
+    def guest(self, contact: Contact, consent: ToldConsent) -> Request:
+        """Make `POST /v1/guests`, which creates or updates by e-mail."""
+        body = _Guest(
+            email=contact.email,
+            first=contact.first or UNSET,
+            last=contact.last or UNSET,
+            phone=contact.phone or UNSET,
+            gender=_GENDERS[contact.gender] if contact.gender else UNSET,
+            privacy=_Privacy(
+                data=consent.data, marketing=_Marketing(email=consent.email, sms=consent.sms)
+            ),
+        )
+        return Request(method="POST", path="/v1/guests", body=_encode(body))
+
+    def booking(self, visit: Visit, *, guest: str, source: str) -> Request:
+        """Make `POST /v1/guests/:id/booking`, which creates or updates by `event_id`."""
+        body = _Booking(
+            event_id=visit.id,
+            venue_id=self._serials[source],
+            status="cancelled" if visit.cancelled else "active",
+            amount=UNSET if visit.amount is None else visit.amount,
+            currency=visit.currency,
+            party_size=visit.party_size,
+            starts_at=visit.starts_at.isoformat(),
+            ends_at=visit.ends_at.isoformat(),
+            created_at=_utc(visit.created_at) if visit.created_at else UNSET,
+            updated_at=_utc(visit.updated_at),
+            metadata=_Metadata(
+                reference=visit.reference or UNSET,
+                source=visit.origin or UNSET,
+                channel=visit.channel or UNSET,
+                status=visit.status or UNSET,
+            ),
+        )
+        return Request(method="POST", path=f"/v1/guests/{guest}/booking", body=_encode(body))
+
+    def tag(self, name: str, *, guest: str) -> Request:
+        """Make `PUT /v1/guests/:id/tags`, one tag a call."""
+        return Request(method="PUT", path=f"/v1/guests/{guest}/tags", body=_encode(_Tag(name=name)))
+
+
+def _utc(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

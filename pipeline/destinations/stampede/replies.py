@@ -1,0 +1,107 @@
+"""Reads Stampede's answers, whose errors come in several shapes.
+
+`{stack, code, message}` with a text or a list of texts, `{message, errors: [{path, …}]}`,
+`{message, errors: {field: […]}}`, `{error, error_description}`, and what is not JSON at all.
+"""
+
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.errors import Failure, Reject, Retry, Throttled
+from pipeline.plugin import Call, Reply
+from pipeline.redact import redact
+
+_OK = range(200, 300)
+_THROTTLED = 429
+_NOT_FOUND = 404
+#: Answers that ask for the same request again, by RFC 9110 §15 and RFC 8470 (425).
+_AGAIN = {408, 425, *range(500, 600)}
+
+
+class _Created(Struct, frozen=True, kw_only=True):
+    id: str
+
+
+class _Problem(Struct, frozen=True, kw_only=True):
+    message: str | list[Any] | None = None
+    errors: list[Any] | dict[str, Any] | None = None
+    error: str | None = None
+    error_description: str | None = None
+
+
+class _Personal(Struct, frozen=True, kw_only=True):
+    """What of a request is about a person, and may come back in an error."""
+
+    email: str = ""
+    first: str = ""
+    last: str = ""
+    phone: str = ""
+
+
+_personal = msgspec.json.Decoder(_Personal)
+_created = msgspec.json.Decoder(_Created)
+_problem = msgspec.json.Decoder(_Problem)
+
+
+def guest_id(body: bytes) -> str | None:
+    """Give the guest's id from an answer; None when the answer is not what was promised."""
+    try:
+        found = _created.decode(body).id
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    # It becomes a part of paths, so nothing that could lead elsewhere is taken for an id.
+    return found if found and all(c.isalnum() or c in "-_" for c in found) else None
+
+
+def is_json(body: bytes) -> bool:
+    """Tell whether an answer is JSON, or empty; the vendor promises no more for most calls."""
+    try:
+        msgspec.json.decode(body or b"null")
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    return True
+
+
+def fail(reply: Reply, call: Call, *, promised: str = "") -> Failure:
+    """Make the exception that an answer without success asks for.
+
+    `promised` names what a 2xx answer should have held and did not.
+    """
+    if reply.status in _OK:
+        return Retry(f"Stampede answered {reply.status} without {promised}")
+    said = message(reply.body, call)
+    reason = f"Stampede answered {reply.status}" + (f": {said}" if said else "")
+    if reply.status == _THROTTLED:
+        return Throttled(reason, after=reply.retry_after)
+    if reply.status in _AGAIN:
+        return Retry(reason, after=reply.retry_after)
+    return Reject(reason)
+
+
+def message(body: bytes, call: Call) -> str:
+    """Give the vendor's own words, without what the request said about a person."""
+    try:
+        problem = _problem.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return ""
+    parts = [*_texts(problem.message), *_texts(problem.errors)]
+    parts += [text for text in (problem.error, problem.error_description) if text]
+    told = _personal.decode(call.body or b"{}")
+    return redact("; ".join(dict.fromkeys(parts)), (told.email, told.first, told.last, told.phone))
+
+
+def _texts(node: object) -> list[str]:
+    match node:
+        case str():
+            return [node]
+        case list():
+            return [text for one in node for text in _texts(one)]
+        case {"path": path, "code": code}:
+            where = ".".join(map(str, path)) if isinstance(path, list) else str(path)
+            return [f"{where}: {code}"]
+        case dict():
+            return [f"{key}: {text}" for key, one in node.items() for text in _texts(one)]
+        case _:
+            return []

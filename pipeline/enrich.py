@@ -1,0 +1,242 @@
+"""Fetches what a webhook only names: the booking's customer, the venue.
+
+One of these runs for each source, so that a venue whose ROLLER is in trouble holds up no other.
+"""
+
+import asyncio
+
+from aiolimiter import AsyncLimiter
+
+from pipeline.clock import SECOND, Clock
+from pipeline.errors import OutboxUnavailable, PipelineError, Reject, Retry, Skip
+from pipeline.feed import Feed
+from pipeline.gather import Gatherer
+from pipeline.lane import Fate, Lane, Verdict
+from pipeline.log import Log, trace
+from pipeline.model import Booking, Event, EventState, Guest, Kind, Phase
+from pipeline.outbox import KnownBooking, Outbox
+from pipeline.plugin import Source
+
+#: Events of one source that are enriched at the same time.
+_WORKERS = 8
+
+#: A worker's lease: longer than its requests can take, token and repetition included.
+_LEASE = 300 * SECOND
+
+_DAY = 86_400 * SECOND
+
+#: A guest that is made together with the booking may be there a little later than the webhook.
+_TRIES_FOR_A_GUEST = 6
+
+_PAUSE = 1.0
+
+
+class Enricher:
+    """The stage enrich, for one source."""
+
+    def __init__(
+        self,
+        name: str,
+        source: Source,
+        *,
+        is_mapped: bool,
+        limiter: AsyncLimiter,
+        lane: Lane,
+        outbox: Outbox,
+        gatherer: Gatherer,
+        arrivals: Feed[int],
+        enriched: Feed[Event],
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self.lane = lane
+        self._name = name
+        self._source = source
+        self._is_mapped = is_mapped
+        self._limiter = limiter
+        self._outbox = outbox
+        self._gatherer = gatherer
+        self._arrivals = arrivals
+        self._enriched = enriched
+        self._clock = clock
+        self._log = log
+        self._free = asyncio.Semaphore(_WORKERS)
+        self._stopping = False
+        self._venue_lock = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Work until stopped; what is under way is finished first."""
+        async with asyncio.TaskGroup() as tasks:
+            while not self._stopping:
+                try:
+                    events = await self._take()
+                except OutboxUnavailable as exc:
+                    self._log.error("outbox failed", stage="enrich", reason=str(exc))
+                    await self._arrivals.wait(_PAUSE)
+                    continue
+                for event in events:
+                    await self._free.acquire()
+                    tasks.create_task(self._work(event), name=f"enrich e{event.id}")
+
+    def stop(self) -> None:
+        """Take no more events."""
+        self._stopping = True
+        self._arrivals.ring()
+
+    async def _take(self) -> list[Event]:
+        """Lease what comes next: what has just arrived, else what is due in the outbox."""
+        pause = self.lane.breaker.wait()
+        if pause or self._free.locked():
+            await self._arrivals.wait(pause or _PAUSE)
+            return []
+        probe = self.lane.breaker.is_open
+        now = self._clock.now()
+        until = now + _LEASE
+        events: list[Event] = []
+        if not probe and (ids := self._arrivals.take(_WORKERS)):
+            events = await self._outbox.events.claim(ids, now=now, until=until)
+        if not events:
+            limit = 1 if probe else _WORKERS
+            events = await self._outbox.events.claim_due(
+                self._name, now=now, until=until, limit=limit
+            )
+        if not events:
+            due = await self._outbox.events.next_due(self._name)
+            await self._arrivals.wait(60.0 if due is None else max((due - now) / SECOND, 0.001))
+        elif probe:
+            self.lane.breaker.probing()
+        return events
+
+    async def _work(self, event: Event) -> None:
+        try:
+            await self._try(event)
+        except OutboxUnavailable as exc:
+            # Its lease ends by itself, and then it is tried again.
+            self._log.error("outbox failed", stage="enrich", event=event.id, reason=str(exc))
+        finally:
+            self._free.release()
+            self._arrivals.ring()
+
+    async def _try(self, event: Event) -> None:
+        try:
+            await self._enrich(event)
+        except OutboxUnavailable:
+            raise
+        except Exception as exc:
+            if not isinstance(exc, PipelineError):
+                self._log.error("failed unexpectedly", event=event.id, trace=trace(exc))
+            verdict = self.lane.judge(
+                exc,
+                item=event.id,
+                attempts=event.attempts,
+                first_failure_at=event.first_failure_at,
+            )
+            await self._record(event, verdict)
+        else:
+            await self._enriched.put(event)
+
+    async def _record(self, event: Event, verdict: Verdict) -> None:
+        now = self._clock.now()
+        if verdict.fate is Fate.BACK:
+            await self._outbox.events.give_back(
+                event.id,
+                due_at=verdict.due_at,
+                reason=verdict.reason,
+                failed=verdict.failed,
+                now=now,
+            )
+            self._log.warning("held back", event=event.id, reason=verdict.reason)
+            return
+        state = EventState.PARKED if verdict.fate is Fate.PARK else EventState.IGNORED
+        await self._outbox.events.finish(event.id, state, verdict.reason, now=now)
+        self._log.info(state.value, event=event.id, reason=verdict.reason)
+
+    async def _enrich(self, event: Event) -> None:
+        """Learn what the event's deliveries need; Skip when it has none."""
+        if not self._is_mapped:
+            raise Skip("no destination")
+        if event.kind is not Kind.BOOKING:
+            raise Skip("not used yet" if event.kind is not Kind.OTHER else "not used")
+        await self._know_venue()
+        booking, is_newest = await self._know_booking(event)
+        if is_newest and booking.customer and booking.phase is not Phase.DRAFT:
+            await self._know_guest(event, booking.customer)
+
+    async def _know_booking(self, event: Event) -> tuple[Booking, bool]:
+        """Learn the booking's state; tell also whether this event is the newest of it."""
+        booking = self._read(event) if event.body else await self._fetch(event)
+        at = _as_of(event)
+        known = await self._outbox.facts.booking(event.source, booking.id)
+        if known and known.occurred_at > at:
+            return known.booking, False
+        if _is_ambiguous(known, booking, event):
+            # Only the source can tell; its answer is the truth at least as of this event.
+            await self._limiter.acquire()
+            booking = await self._source.fetch_booking(booking.id) or booking
+            self.lane.succeeded()
+        await self._outbox.events.learn_booking(event, booking)
+        return booking, True
+
+    def _read(self, event: Event) -> Booking:
+        booking = self._source.booking(event)
+        if booking.id != event.booking:
+            raise Reject("the message names two bookings")
+        return booking
+
+    async def _fetch(self, event: Event) -> Booking:
+        """Ask for the booking of an event that came without one."""
+        await self._limiter.acquire()
+        booking = await self._source.fetch_booking(event.booking or "")
+        self.lane.succeeded()
+        if booking is None:
+            raise Reject("the source does not know the booking")
+        return booking
+
+    async def _know_guest(self, event: Event, customer: str) -> Guest:
+        """Learn the guest, unless they were fetched after the event came in."""
+        known = await self._outbox.facts.guest(event.source, customer)
+        if known and known.fetched_at >= event.received_at:
+            return known.guest
+        await self._limiter.acquire()
+        fetched_at = self._clock.now()
+        guest = await self._source.fetch_guest(customer)
+        self.lane.succeeded()
+        if guest is None and event.attempts + 1 < _TRIES_FOR_A_GUEST:
+            raise Retry("the source does not know the customer yet")
+        if guest is None:
+            raise Reject("the source does not know the customer")
+        await self._outbox.events.learn_guest(event.source, guest, fetched_at=fetched_at)
+        return guest
+
+    async def _know_venue(self) -> None:
+        """Ask for the venue once a day, where the configuration does not say it all."""
+        if self._gatherer.is_configured(self._name):
+            return
+        async with self._venue_lock:
+            known = await self._outbox.facts.venue(self._name)
+            now = self._clock.now()
+            if known is None or known.fetched_at + _DAY <= now:
+                await self._limiter.acquire()
+                details = await self._source.fetch_venue()
+                self.lane.succeeded()
+                await self._outbox.events.learn_venue(self._name, details, fetched_at=now)
+            if await self._gatherer.venue(self._name) is None:
+                raise Retry(
+                    "the source does not tell the venue's timezone, currency and country: "
+                    f"set them in [sources.{self._name}]"
+                )
+
+
+def _as_of(event: Event) -> int:
+    return event.received_at if event.occurred_at is None else event.occurred_at
+
+
+def _is_ambiguous(known: KnownBooking | None, booking: Booking, event: Event) -> bool:
+    """Tell whether the message does not settle the booking's state: a tie, or fields missing.
+
+    A message that is taken again after a crash meets itself; that is no tie.
+    """
+    if known is None:
+        return booking.status is None or booking.total is None or not booking.items
+    tie = known.occurred_at == _as_of(event) and known.event != event.id
+    return tie and known.booking != booking

@@ -1,0 +1,102 @@
+"""The exceptions of the pipeline: each one tells its catcher what to do.
+
+PipelineError
+├── ConfigError            the configuration is wrong: every problem, exit code 78
+├── OutboxError            the outbox cannot be used: the message says why, exit code 1
+│   ├── OutboxBusy         another process holds it
+│   ├── OutboxTooNew       a newer version of the pipeline made it
+│   └── OutboxUnavailable  it does not take writes now: answer 503, try again
+├── Unreadable             a message cannot be understood: keep it, park it
+└── Failure                a piece of work did not succeed
+├── Retry              try the same item again later: the item's own failure
+│   ├── NoAnswer       it was asked, and may have been done: nothing came back
+│   └── LaneFailure    the whole peer is in trouble: no item ages by it
+│       ├── TokenRefused   the peer refuses the token, which may have expired
+│       ├── Unauthorized   the peer refuses our credentials
+│       ├── Throttled      the peer asks for fewer requests
+│       └── Unreachable    no connection came about
+├── Reject             a person must look: park the item
+└── Skip               nothing is to be sent: close the item with the reason
+"""
+
+from collections.abc import Sequence
+
+
+class PipelineError(Exception):
+    """Anything foreseeable; its text is a sentence for a person."""
+
+
+class ConfigError(PipelineError):
+    """The configuration is wrong; `problems` holds every error found, each with its path."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)
+
+
+class OutboxError(PipelineError):
+    """The outbox cannot be used."""
+
+
+class OutboxBusy(OutboxError):
+    """Another process holds the instance lock of this outbox."""
+
+
+class OutboxTooNew(OutboxError):
+    """A newer version of the pipeline has migrated this outbox."""
+
+
+class OutboxUnavailable(OutboxError):
+    """The outbox does not take writes at the moment; the caller may try again later."""
+
+
+class Unreadable(PipelineError):
+    """A message cannot be understood; the text says what is wrong and where."""
+
+
+class Failure(PipelineError):
+    """A piece of work did not succeed; `reason` is shown to people and holds no personal data."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Retry(Failure):
+    """Try the same item again, not before `after` seconds (None: the backoff decides)."""
+
+    def __init__(self, reason: str, *, after: float | None = None) -> None:
+        super().__init__(reason)
+        self.after = after
+
+
+class NoAnswer(Retry):
+    """The request left and no answer came; whether it took effect is not known."""
+
+
+class LaneFailure(Retry):
+    """The peer as a whole is in trouble; the item that met it is not to blame."""
+
+
+class TokenRefused(LaneFailure):
+    """The peer refuses the token, which has been dropped; a fresh one may cure it."""
+
+
+class Unauthorized(LaneFailure):
+    """The peer refuses our credentials, also after a fresh token."""
+
+
+class Throttled(LaneFailure):
+    """The peer answered 429; `after` is what it asked for."""
+
+
+class Unreachable(LaneFailure):
+    """The connection did not come about: name resolution, refusal, TLS, connect time-out."""
+
+
+class Reject(Failure):
+    """The item cannot succeed as it is; a person must look."""
+
+
+class Skip(Failure):
+    """The item is not to be sent, for a reason that is no fault."""

@@ -1,0 +1,96 @@
+"""Gathers what decides a delivery: the truth, the venue, and what was told."""
+
+from collections.abc import Mapping
+
+from msgspec import Struct
+
+from pipeline.model import Booking, Facts, Guest, ToldBooking, ToldGuest, Venue
+from pipeline.outbox import Outbox
+from pipeline.plugin import VenueDetails
+from pipeline.transform import person
+
+
+class SourceTraits(Struct, frozen=True, kw_only=True):
+    """What the configuration says of a source that its deliveries depend on."""
+
+    #: Overrides; what is None is asked from the source.
+    venue: VenueDetails
+    adults_only: bool
+
+
+class Truth(Struct, frozen=True, kw_only=True):
+    """What the source says, and who the guest is."""
+
+    source: str
+    booking: Booking | None
+    occurred_at: int | None
+    guest: Guest | None
+    venue: Venue | None
+    #: The guest's digest, None without a usable e-mail.
+    person: str | None
+
+
+class Gatherer:
+    """Reads the outbox for transform."""
+
+    def __init__(self, outbox: Outbox, sources: Mapping[str, SourceTraits]) -> None:
+        self._facts = outbox.facts
+        self._seal = outbox.seal
+        self._sources = sources
+
+    async def truth(self, source: str, booking: str | None, customer: str | None) -> Truth:
+        """Give the newest known truth about a booking and its guest, or about a guest alone."""
+        known = await self._facts.booking(source, booking) if booking else None
+        holder = known.booking.customer if known else customer
+        guest = await self._facts.guest(source, holder) if holder else None
+        return Truth(
+            source=source,
+            booking=known.booking if known else None,
+            occurred_at=known.occurred_at if known else None,
+            guest=guest.guest if guest else None,
+            venue=await self.venue(source),
+            person=person(guest.guest if guest else None, self._seal),
+        )
+
+    async def facts(self, truth: Truth, destination: str, *, now: int) -> Facts:
+        """Add what the destination was told."""
+        told_guest: ToldGuest | None = None
+        told_booking: ToldBooking | None = None
+        if truth.person:
+            told_guest = await self._facts.told_guest(destination, truth.person)
+        if truth.booking:
+            key = booking_key(truth.source, truth.booking.id)
+            told_booking = await self._facts.told_booking(destination, key)
+        return Facts(
+            source=truth.source,
+            now=now,
+            adults_only=self._sources[truth.source].adults_only,
+            venue=truth.venue,
+            booking=truth.booking,
+            occurred_at=truth.occurred_at,
+            guest=truth.guest,
+            told_guest=told_guest,
+            told_booking=told_booking,
+        )
+
+    def is_configured(self, source: str) -> bool:
+        """Tell whether the configuration says all of a source's venue."""
+        ours = self._sources[source].venue
+        return bool(ours.timezone and ours.currency and ours.country)
+
+    async def venue(self, source: str) -> Venue | None:
+        """Give the venue, by the configuration first; None while a part of it is unknown."""
+        ours = self._sources[source].venue
+        known = await self._facts.venue(source)
+        theirs = known.details if known else VenueDetails()
+        timezone = ours.timezone or theirs.timezone
+        currency = ours.currency or theirs.currency
+        country = ours.country or theirs.country
+        if not (timezone and currency and country):
+            return None
+        return Venue(timezone=timezone, currency=currency, country=country)
+
+
+def booking_key(source: str, booking: str) -> str:
+    """Name a booking in what was told: unique over all sources."""
+    return f"{source}/{booking}"

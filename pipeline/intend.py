@@ -1,0 +1,132 @@
+"""Makes the deliveries that an enriched event asks for."""
+
+from collections.abc import Mapping
+
+from pipeline.clock import Clock
+from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip
+from pipeline.feed import Feed
+from pipeline.gather import Gatherer, Truth
+from pipeline.log import Log
+from pipeline.model import DeliveryKind, DeliveryState, Event, Facts, Nothing, Priority
+from pipeline.outbox import Intent, Outbox
+from pipeline.plugin import Destination
+from pipeline.transform import next_step, priority
+
+#: Events taken from the queue at a time.
+_AT_ONCE = 32
+
+
+class Intender:
+    """The stage transform: its one task turns events into deliveries, in order."""
+
+    def __init__(
+        self,
+        outbox: Outbox,
+        gatherer: Gatherer,
+        destinations: Mapping[str, Destination],
+        feed: Feed[Event],
+        lanes: Mapping[str, Feed[int]],
+        clock: Clock,
+        log: Log,
+    ) -> None:
+        self._outbox = outbox
+        self._gatherer = gatherer
+        self._destinations = destinations
+        self._feed = feed
+        self._lanes = lanes
+        self._clock = clock
+        self._log = log
+        self._stopping = False
+
+    async def run(self) -> None:
+        """Work until stopped; what is in the queue is finished first."""
+        while True:
+            events = self._feed.take(_AT_ONCE)
+            if not events and self._stopping:
+                return
+            if not events:
+                await self._feed.wait()
+            for event in events:
+                try:
+                    await self._settle(event)
+                except OutboxUnavailable as exc:
+                    # Its lease ends by itself, and then it is enriched again.
+                    self._log.error(
+                        "outbox failed", stage="transform", event=event.id, reason=str(exc)
+                    )
+
+    def stop(self) -> None:
+        """End once the queue is empty; to be called when nothing is put into it any more."""
+        self._stopping = True
+        self._feed.ring()
+
+    async def _settle(self, event: Event) -> None:
+        now = self._clock.now()
+        intents = await self._intents(event, now)
+        await self._outbox.deliveries.settle(event, intents, now=now)
+        self._log.info("enriched", event=event.id, source=event.source, deliveries=len(intents))
+        for destination in {intent.destination for intent in intents}:
+            self._lanes[destination].offer(event.id)
+
+    async def _intents(self, event: Event, now: int) -> list[Intent]:
+        truth = await self._gatherer.truth(event.source, event.booking, None)
+        stale = (truth.occurred_at or 0) > (event.occurred_at or event.received_at)
+        intents: list[Intent] = []
+        for name, destination in self._destinations.items():
+            if event.source in destination.sources:
+                facts = await self._gatherer.facts(truth, name, now=now)
+                intents += self._at(name, destination, facts, truth, stale=stale)
+        return intents
+
+    def _at(
+        self, name: str, destination: Destination, facts: Facts, truth: Truth, *, stale: bool
+    ) -> list[Intent]:
+        """Give what one destination is owed: always the booking, the rest where it is not told."""
+        intent = self._booking(name, destination, facts)
+        if stale or intent.state is not DeliveryState.WAITING:
+            return [intent]
+        wanted = [(DeliveryKind.GUEST, "", intent.priority)]
+        wanted += [(DeliveryKind.TAG, role, Priority.TAG) for role in destination.mapper.tag_roles]
+        customer = truth.booking.customer if truth.booking else None
+        return [intent] + [
+            Intent(
+                destination=name,
+                kind=kind,
+                detail=detail,
+                state=DeliveryState.WAITING,
+                priority=priority_,
+                customer=customer,
+            )
+            for kind, detail, priority_ in wanted
+            if customer and self._is_owed(kind, detail, destination, facts)
+        ]
+
+    def _booking(self, name: str, destination: Destination, facts: Facts) -> Intent:
+        state, reason = DeliveryState.WAITING, None
+        try:
+            step = next_step(DeliveryKind.BOOKING, "", facts, destination.mapper, self._outbox.seal)
+            if isinstance(step, Nothing):
+                state, reason = DeliveryState.SKIPPED, "already told"
+        except Skip as exc:
+            state, reason = DeliveryState.SKIPPED, exc.reason
+        except Reject as exc:
+            state, reason = DeliveryState.PARKED, exc.reason
+        except Retry:
+            pass  # the venue is not known yet; the delivery waits for it
+        return Intent(
+            destination=name,
+            kind=DeliveryKind.BOOKING,
+            state=state,
+            reason=reason,
+            priority=priority(facts),
+            customer=facts.booking.customer if facts.booking else None,
+        )
+
+    def _is_owed(
+        self, kind: DeliveryKind, detail: str, destination: Destination, facts: Facts
+    ) -> bool:
+        try:
+            step = next_step(kind, detail, facts, destination.mapper, self._outbox.seal)
+        except (Skip, Reject, Retry):
+            return False
+        return not isinstance(step, Nothing)

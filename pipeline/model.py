@@ -1,0 +1,342 @@
+"""The words of the pipeline: what the stages hand to each other.
+
+Everything here is frozen data in our own terms; what ROLLER or Stampede call it stays in their
+plug-ins. Times that are stored or compared are integer microseconds UTC (`clock.py`).
+"""
+
+from datetime import date, datetime, time
+from decimal import Decimal
+from enum import StrEnum
+
+from msgspec import Struct
+
+# --- What comes in ---------------------------------------------------------------------------
+
+
+class Kind(StrEnum):
+    """What an event is about."""
+
+    BOOKING = "booking"
+    CUSTOMER = "customer"
+    REDEMPTION = "redemption"
+    SIGNED_WAIVER = "signed_waiver"
+    OTHER = "other"
+
+
+class Action(StrEnum):
+    """What happened to it."""
+
+    CREATED = "created"
+    UPDATED = "updated"
+    CANCELLED = "cancelled"
+    DELETED = "deleted"
+    OTHER = "other"
+
+
+class Origin(StrEnum):
+    """How we came to know of an event."""
+
+    WEBHOOK = "webhook"
+    RECONCILE = "reconcile"
+    BACKFILL = "backfill"
+
+
+class EventState(StrEnum):
+    """Where an event is on its way; the last three are ends."""
+
+    WAITING = "waiting"
+    PROCESSING = "processing"
+    DONE = "done"
+    PARKED = "parked"
+    IGNORED = "ignored"
+
+
+class Envelope(Struct, frozen=True, kw_only=True):
+    """The outside of a message: enough to file it, not what it says."""
+
+    #: The sender's id of the message; None when it carries none.
+    key: str | None
+    kind: Kind
+    action: Action
+    #: When it happened at the sender, in microseconds; None when the message does not say.
+    occurred_at: int | None
+    booking: str | None
+    reference: str | None
+
+
+class Arrival(Struct, frozen=True, kw_only=True):
+    """A message as it is to be stored; the outbox recognises a repeated `key` of a source."""
+
+    source: str
+    origin: Origin
+    key: str
+    kind: Kind
+    action: Action
+    occurred_at: int | None
+    booking: str | None
+    reference: str | None
+    received_at: int
+    #: WAITING, or PARKED with a reason when the message cannot be read.
+    state: EventState
+    reason: str | None
+    body: bytes
+
+
+class Receipt(Struct, frozen=True, kw_only=True):
+    """What became of an arrival: its row, and whether the row was there before."""
+
+    event: int
+    duplicate: bool
+
+
+class Event(Struct, frozen=True, kw_only=True):
+    """A stored message on its way through the stages."""
+
+    id: int
+    source: str
+    kind: Kind
+    action: Action
+    occurred_at: int | None
+    received_at: int
+    booking: str | None
+    reference: str | None
+    attempts: int
+    first_failure_at: int | None
+    body: bytes
+
+
+# --- What is true ----------------------------------------------------------------------------
+
+
+class Consent(StrEnum):
+    """A consent as a source knows it: absent is UNKNOWN, and never becomes YES."""
+
+    YES = "yes"
+    NO = "no"
+    UNKNOWN = "unknown"
+
+
+class GuestConsent(Struct, frozen=True, kw_only=True):
+    """What a guest has agreed to, in the source's words."""
+
+    email: Consent = Consent.UNKNOWN
+    sms: Consent = Consent.UNKNOWN
+
+
+class Gender(StrEnum):
+    """A guest's gender, where the guest has told it."""
+
+    MALE = "male"
+    FEMALE = "female"
+    OTHER = "other"
+
+
+class Guest(Struct, frozen=True, kw_only=True):
+    """A person as a source knows them: only the fields that a destination can use."""
+
+    customer: str
+    first: str | None = None
+    last: str | None = None
+    email: str | None = None
+    phone: str | None = None
+    gender: Gender | None = None
+    born: date | None = None
+    consent: GuestConsent = GuestConsent()
+
+
+class Phase(StrEnum):
+    """A booking's state as far as destinations care."""
+
+    DRAFT = "draft"
+    ACTIVE = "active"
+    CANCELLED = "cancelled"
+
+
+class Item(Struct, frozen=True, kw_only=True):
+    """One line of a booking; days and times are the venue's local ones."""
+
+    product: str | None = None
+    quantity: int | None = None
+    group_size: int | None = None
+    first_day: date | None = None
+    last_day: date | None = None
+    start: time | None = None
+    #: 00:00 means the end of the last day.
+    end: time | None = None
+
+
+class Booking(Struct, frozen=True, kw_only=True):
+    """A booking as a source knows it."""
+
+    id: str
+    reference: str | None = None
+    customer: str | None = None
+    phase: Phase
+    #: The source's own words, for tags and metadata.
+    status: str | None = None
+    origin: str | None = None
+    channel: str | None = None
+    created_at: datetime | None = None
+    #: Major units of the venue's currency; finite and below 10^12 in size.
+    total: Decimal | None = None
+    items: tuple[Item, ...] = ()
+
+
+class Venue(Struct, frozen=True, kw_only=True):
+    """What of a venue decides how its bookings read."""
+
+    #: IANA name, such as Europe/London.
+    timezone: str
+    #: ISO 4217 code.
+    currency: str
+    #: ISO 3166-1 alpha-2 code, for phone numbers.
+    country: str
+
+
+# --- What is owed and what was told ----------------------------------------------------------
+
+
+class DeliveryKind(StrEnum):
+    """What a delivery tells a destination about."""
+
+    BOOKING = "booking"
+    GUEST = "guest"
+    CONSENT = "consent"
+    TAG = "tag"
+    PRODUCT = "product"
+    EVENT = "event"
+
+
+class DeliveryState(StrEnum):
+    """Where a delivery is; all but the first two are ends."""
+
+    WAITING = "waiting"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    SUPERSEDED = "superseded"
+    SKIPPED = "skipped"
+    PARKED = "parked"
+    DROPPED = "dropped"
+    ERASED = "erased"
+
+
+class Priority:
+    """The classes of DESIGN, What goes first; a smaller number goes first."""
+
+    OPT_OUT = 1
+    NEW = 2
+    CHANGED = 3
+    VISIT = 4
+    TAG = 5
+    BACKFILL = 6
+    #: The last class that may use the reserve of an allowance.
+    URGENT = CHANGED
+
+
+class Delivery(Struct, frozen=True, kw_only=True):
+    """An intent: tell this destination about this subject. It carries no payload."""
+
+    id: int
+    event: int
+    source: str
+    destination: str
+    kind: DeliveryKind
+    #: Which of several things of the kind: the role of a tag (source, channel, status).
+    detail: str
+    #: Keys of the subjects at the source: customer is None while a booking has none.
+    booking: str | None
+    customer: str | None
+    priority: int
+    attempts: int
+    first_failure_at: int | None
+
+
+class ToldConsent(Struct, frozen=True, kw_only=True):
+    """The consent last sent to a destination: booleans, for its calls know no third value."""
+
+    data: bool
+    email: bool
+    sms: bool
+    #: What the source said when that was sent, for a change is a known value that differs.
+    behind: GuestConsent
+
+
+class ToldGuest(Struct, frozen=True, kw_only=True):
+    """What a destination knows of a guest through us."""
+
+    remote_id: str | None = None
+    payload_hash: str | None = None
+    consent: ToldConsent | None = None
+    tags: tuple[str, ...] = ()
+
+
+class ToldBooking(Struct, frozen=True, kw_only=True):
+    """What a destination knows of a booking through us."""
+
+    #: The destination's id of the guest that holds the booking.
+    guest: str
+    payload_hash: str
+    cancelled: bool = False
+
+
+class Facts(Struct, frozen=True, kw_only=True):
+    """All that decides what one destination is to be told of one booking and its guest now."""
+
+    source: str
+    now: int
+    adults_only: bool
+    #: None while the source has not told it and the configuration does not say.
+    venue: Venue | None
+    booking: Booking | None
+    #: When the newest known state of the booking came about at the source.
+    occurred_at: int | None
+    guest: Guest | None
+    told_guest: ToldGuest | None
+    told_booking: ToldBooking | None
+
+
+class Request(Struct, frozen=True, kw_only=True):
+    """One call of a destination, ready to be sent."""
+
+    method: str
+    path: str
+    #: JSON.
+    body: bytes
+
+
+class Answer(Struct, frozen=True, kw_only=True):
+    """What a destination's success says: the id it gave, where the call promises one."""
+
+    remote_id: str | None = None
+
+
+class Send(Struct, frozen=True, kw_only=True):
+    """Send `request`; once it succeeded, `told` is true (with the id from the answer)."""
+
+    request: Request
+    told: ToldGuest | ToldBooking
+    #: Another request follows for the same delivery.
+    more: bool = False
+
+
+class Nothing(Struct, frozen=True, kw_only=True):
+    """The destination knows it already."""
+
+
+class NeedsGuest(Struct, frozen=True, kw_only=True):
+    """The guest must be told first."""
+
+
+Step = Send | Nothing | NeedsGuest
+
+
+class Outcome(StrEnum):
+    """How one request on the wire ended."""
+
+    OPEN = "open"
+    OK = "ok"
+    RETRY = "retry"
+    REJECTED = "rejected"
+    RATE_LIMITED = "rate_limited"
+    #: No answer: it may have taken effect or not.
+    UNKNOWN = "unknown"

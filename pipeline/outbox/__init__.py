@@ -1,0 +1,278 @@
+"""The outbox: what was accepted, what is true, what is owed and what was told.
+
+It is level-triggered: it holds truths and intents, not a list of requests to repeat. These
+protocols are all that the stages know of it; `sqlite.py` keeps it in one SQLite file.
+Every method that changes something returns once the change is on disk, and one call is one
+transaction. All times are integer microseconds (`clock.py`).
+"""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from msgspec import Struct
+
+from pipeline.model import (
+    Arrival,
+    Booking,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    Event,
+    EventState,
+    Guest,
+    Outcome,
+    Receipt,
+    ToldBooking,
+    ToldGuest,
+)
+from pipeline.plugin import VenueDetails
+from pipeline.seal import Seal
+
+
+class KnownBooking(Struct, frozen=True, kw_only=True):
+    """The newest known state of a booking."""
+
+    booking: Booking
+    occurred_at: int
+    event: int | None
+
+
+class KnownGuest(Struct, frozen=True, kw_only=True):
+    """A guest as last fetched."""
+
+    guest: Guest
+    fetched_at: int
+
+
+class KnownVenue(Struct, frozen=True, kw_only=True):
+    """A venue as last fetched."""
+
+    details: VenueDetails
+    fetched_at: int
+
+
+class Intent(Struct, frozen=True, kw_only=True):
+    """A delivery to be made for an event at one destination."""
+
+    destination: str
+    kind: DeliveryKind
+    detail: str = ""
+    #: WAITING, SKIPPED or PARKED.
+    state: DeliveryState
+    reason: str | None = None
+    priority: int
+    customer: str | None
+
+
+class Learnt(Struct, frozen=True, kw_only=True):
+    """What a destination knows since a request succeeded."""
+
+    #: A person's digest, or a booking as source/uniqueId.
+    key: str
+    told: ToldGuest | ToldBooking
+
+
+class Ending(Struct, frozen=True, kw_only=True):
+    """How the attempt of a delivery ended on the wire."""
+
+    attempt: int
+    outcome: Outcome
+    status: int | None
+    note: str | None = None
+    at: int
+    boot: int
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """An attempt as the ledger has it; the `ended` times are None while it is open."""
+
+    started_at: int
+    started_boot: int
+    boot_id: str
+    timeout: int
+    ended_at: int | None
+    ended_boot: int | None
+
+
+class Opening(Struct, frozen=True, kw_only=True):
+    """An attempt that is about to leave; the path carries no personal data."""
+
+    destination: str
+    delivery: int | None
+    method: str
+    path: str
+    at: int
+    boot: int
+    boot_id: str
+    timeout: int
+
+
+class Count(Struct, frozen=True, kw_only=True):
+    """How many events of a source, or deliveries of a destination, are in a state."""
+
+    what: str
+    owner: str
+    state: str
+    n: int
+
+
+class Intake(Protocol):
+    """What receive needs."""
+
+    async def accept(self, arrival: Arrival) -> Receipt:
+        """Store a message, or recognise it; OutboxUnavailable when it could not be stored."""
+
+
+class Events(Protocol):
+    """What enrich needs."""
+
+    async def claim(self, ids: Sequence[int], *, now: int, until: int) -> list[Event]:
+        """Lease those of these events that wait and are due."""
+
+    async def claim_due(self, source: str, *, now: int, until: int, limit: int) -> list[Event]:
+        """Lease the events of a source that are due, the longest due first."""
+
+    async def next_due(self, source: str) -> int | None:
+        """Tell when the next event of a source becomes due, or a lease ends."""
+
+    async def finish(self, event: int, state: EventState, reason: str | None, *, now: int) -> None:
+        """End an event without deliveries: IGNORED or PARKED."""
+
+    async def give_back(
+        self, event: int, *, due_at: int, reason: str | None, failed: bool, now: int
+    ) -> None:
+        """Let an event wait until `due_at`; `failed` counts an attempt of its own."""
+
+    async def learn_booking(self, event: Event, booking: Booking) -> None:
+        """Keep a booking's state, unless a newer one is known."""
+
+    async def learn_guest(self, source: str, guest: Guest, *, fetched_at: int) -> None:
+        """Keep a guest's details, unless newer ones are known."""
+
+    async def learn_venue(self, source: str, details: VenueDetails, *, fetched_at: int) -> None:
+        """Keep a venue's details."""
+
+
+class Facts(Protocol):
+    """What is known, for whoever decides."""
+
+    async def booking(self, source: str, key: str) -> KnownBooking | None:
+        """Give the newest known state of a booking."""
+
+    async def guest(self, source: str, customer: str) -> KnownGuest | None:
+        """Give a guest as last fetched."""
+
+    async def venue(self, source: str) -> KnownVenue | None:
+        """Give a venue as last fetched."""
+
+    async def told_guest(self, destination: str, person: str) -> ToldGuest | None:
+        """Give what a destination was told of a person."""
+
+    async def told_booking(self, destination: str, key: str) -> ToldBooking | None:
+        """Give what a destination was told of a booking (key: source/uniqueId)."""
+
+
+class Deliveries(Protocol):
+    """What transform and deliver need."""
+
+    async def settle(self, event: Event, intents: Sequence[Intent], *, now: int) -> None:
+        """Make an event's deliveries and call it done.
+
+        A booking's new delivery supersedes those that have not gone out; if the event is older
+        than what is known, its own delivery is superseded by the next newer one. A guest's or a
+        tag's delivery is made only if none is open. Bookings and tags wait for their guest.
+        """
+
+    async def claim(
+        self, destination: str, *, most: int, probe: bool, now: int, until: int
+    ) -> Delivery | None:
+        """Lease the delivery that goes next, of the classes up to `most`.
+
+        By class, then by age; as a `probe`, the one tried least. Never one whose guest or booking
+        has a request under way.
+        """
+
+    async def next_due(self, destination: str) -> int | None:
+        """Tell when the next waiting delivery becomes due."""
+
+    async def succeed(
+        self, delivery: Delivery, learnt: Learnt, ending: Ending, *, more: bool, now: int
+    ) -> None:
+        """Record a success; with `more`, the delivery waits for its next request."""
+
+    async def close(
+        self,
+        delivery: Delivery,
+        state: DeliveryState,
+        reason: str | None,
+        ending: Ending | None,
+        *,
+        now: int,
+    ) -> None:
+        """End a delivery without success: SKIPPED, SUPERSEDED by what is newer, or PARKED.
+
+        Bookings and tags that wait for a guest go on when it is skipped, and park when it parks.
+        """
+
+    async def give_back(
+        self,
+        delivery: Delivery,
+        ending: Ending | None,
+        *,
+        due_at: int,
+        reason: str | None,
+        failed: bool,
+        now: int,
+    ) -> None:
+        """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""
+
+    async def wait_for_guest(self, delivery: Delivery, *, now: int) -> None:
+        """Let a delivery wait for its guest's, which is made if none is open."""
+
+
+class Ledger(Protocol):
+    """What an allowance needs."""
+
+    async def allow(self, destination: str, requests: int, window: int) -> None:
+        """Note a destination's configured allowance, for those who read the outbox."""
+
+    async def open(self, opening: Opening) -> int:
+        """Write an attempt down before it leaves, and give its id."""
+
+    async def close(self, ending: Ending) -> None:
+        """Close an attempt that serves no single delivery."""
+
+    async def entries(self, destination: str, *, newest: int) -> list[Entry]:
+        """Give the attempts that are open, and this many of the newest, in any order."""
+
+
+class Overview(Protocol):
+    """What status needs."""
+
+    async def counts(self) -> list[Count]:
+        """Give all counters; their cost does not grow with the outbox."""
+
+    async def oldest_due(self, *, now: int) -> int | None:
+        """Tell since when the item that is due for longest is due."""
+
+
+class Outbox(Protocol):
+    """The whole of it; entered once, and closed by leaving."""
+
+    seal: Seal
+    intake: Intake
+    events: Events
+    facts: Facts
+    deliveries: Deliveries
+    ledger: Ledger
+    overview: Overview
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing could be written when it was last tried; None when it could."""
+
+    async def recover(self, *, now: int) -> None:
+        """Give back at once what a predecessor had claimed."""
+
+    async def shed(self, *, before: int) -> None:
+        """Drop the payloads of work that was finished before then."""

@@ -1,0 +1,225 @@
+"""What is owed: made, leased, ended."""
+
+from collections.abc import Sequence
+
+import aiosqlite
+import msgspec
+
+from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event, ToldGuest
+from pipeline.outbox import Ending, Intent, Learnt
+from pipeline.outbox.file import Readers
+from pipeline.outbox.ledger import end_attempt
+from pipeline.outbox.query import rows
+from pipeline.outbox.settle import ensure_guest, settle
+from pipeline.outbox.writer import Writer
+
+_CLAIM = """
+    UPDATE delivery SET state = 'sending', due_at = ?1, updated_at = ?2
+    WHERE id = (
+        SELECT d.id FROM delivery AS d
+        WHERE d.destination = ?3 AND d.state = 'waiting' AND d.waits_for IS NULL
+          AND d.priority <= ?4 AND d.due_at <= ?2
+          AND NOT EXISTS (
+              SELECT 1 FROM delivery AS s
+              WHERE s.destination = d.destination AND s.state = 'sending' AND s.source = d.source
+                AND (s.customer = d.customer OR s.booking = d.booking))
+        ORDER BY {order} LIMIT 1)
+    RETURNING id, event, source, destination, kind, detail, booking, customer, priority, attempts,
+              first_failure_at
+"""
+_NEXT = _CLAIM.format(order="d.priority, d.id")
+_PROBE = _CLAIM.format(order="d.attempts, d.priority, d.id")
+
+
+class SqliteDeliveries:
+    """What transform and deliver ask of the outbox."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def settle(self, event: Event, intents: Sequence[Intent], *, now: int) -> None:
+        """Make an event's deliveries and call it done."""
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            await settle(connection, event, intents, now)
+
+        await self._writer.do(unit)
+
+    async def claim(
+        self, destination: str, *, most: int, probe: bool, now: int, until: int
+    ) -> Delivery | None:
+        """Lease the delivery that goes next, of the classes up to `most`."""
+
+        async def unit(connection: aiosqlite.Connection) -> Delivery | None:
+            sql = _PROBE if probe else _NEXT
+            for row in await rows(connection, sql, (until, now, destination, most)):
+                fields = dict(zip(Delivery.__struct_fields__, row, strict=True))
+                return msgspec.convert(fields, Delivery)
+            return None
+
+        return await self._writer.do(unit)
+
+    async def next_due(self, destination: str) -> int | None:
+        """Tell when the next waiting delivery becomes due."""
+        row = await self._readers.row(
+            """SELECT min(due_at) FROM delivery
+               WHERE destination = ? AND state = 'waiting' AND waits_for IS NULL""",
+            (destination,),
+        )
+        return None if row is None else row[0]
+
+    async def succeed(
+        self, delivery: Delivery, learnt: Learnt, ending: Ending, *, more: bool, now: int
+    ) -> None:
+        """Record a success; with `more`, the delivery waits for its next request."""
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            await end_attempt(connection, ending)
+            await _learn(connection, delivery.destination, learnt, now)
+            state = DeliveryState.WAITING if more else DeliveryState.DELIVERED
+            await rows(
+                connection,
+                """UPDATE delivery SET state = ?1, reason = NULL, updated_at = ?2, due_at = ?2,
+                                       attempts = attempts + 1
+                   WHERE id = ?3 AND state = 'sending'""",
+                (state, now, delivery.id),
+            )
+            if not more:
+                await _release(connection, delivery, now)
+
+        await self._writer.do(unit)
+
+    async def close(
+        self,
+        delivery: Delivery,
+        state: DeliveryState,
+        reason: str | None,
+        ending: Ending | None,
+        *,
+        now: int,
+    ) -> None:
+        """End a delivery without success: SKIPPED or PARKED."""
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            await end_attempt(connection, ending)
+            await rows(
+                connection,
+                """UPDATE delivery SET state = ?, reason = ?, updated_at = ?,
+                                       attempts = attempts + ?
+                   WHERE id = ? AND state = 'sending'""",
+                (state, reason, now, int(ending is not None), delivery.id),
+            )
+            if state is DeliveryState.PARKED:
+                await _park_with(connection, delivery, now)
+            else:
+                await _release(connection, delivery, now)
+
+        await self._writer.do(unit)
+
+    async def give_back(
+        self,
+        delivery: Delivery,
+        ending: Ending | None,
+        *,
+        due_at: int,
+        reason: str | None,
+        failed: bool,
+        now: int,
+    ) -> None:
+        """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            await end_attempt(connection, ending)
+            await rows(
+                connection,
+                """UPDATE delivery
+                   SET state = 'waiting', due_at = ?1, reason = ?2, updated_at = ?3,
+                       attempts = attempts + ?4,
+                       first_failure_at = CASE WHEN ?4 THEN coalesce(first_failure_at, ?3)
+                                               ELSE first_failure_at END
+                   WHERE id = ?5 AND state = 'sending'""",
+                (due_at, reason, now, int(failed), delivery.id),
+            )
+            await _coalesce(connection, delivery, now)
+
+        await self._writer.do(unit)
+
+    async def wait_for_guest(self, delivery: Delivery, *, now: int) -> None:
+        """Let a delivery wait for its guest's, which is made if none is open."""
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            guest = await ensure_guest(connection, delivery, delivery.priority, now)
+            await rows(
+                connection,
+                """UPDATE delivery SET state = 'waiting', due_at = ?1, updated_at = ?1,
+                                       waits_for = ?2
+                   WHERE id = ?3 AND state = 'sending'""",
+                (now, guest, delivery.id),
+            )
+            await _coalesce(connection, delivery, now)
+
+        await self._writer.do(unit)
+
+
+async def _learn(
+    connection: aiosqlite.Connection, destination: str, learnt: Learnt, now: int
+) -> None:
+    guest = isinstance(learnt.told, ToldGuest)
+    remote_id = learnt.told.remote_id if isinstance(learnt.told, ToldGuest) else learnt.told.guest
+    await rows(
+        connection,
+        """INSERT INTO told (destination, kind, key, remote_id, doc, updated_at)
+           VALUES (?, ?, ?, ?, ?, ?)
+           ON CONFLICT DO UPDATE SET remote_id = excluded.remote_id, doc = excluded.doc,
+                                     updated_at = excluded.updated_at""",
+        (
+            destination,
+            "guest" if guest else "booking",
+            learnt.key,
+            remote_id,
+            msgspec.json.encode(learnt.told).decode(),
+            now,
+        ),
+    )
+
+
+async def _release(connection: aiosqlite.Connection, delivery: Delivery, now: int) -> None:
+    """Let go on what waited for this guest."""
+    if delivery.kind is DeliveryKind.GUEST:
+        await rows(
+            connection,
+            """UPDATE delivery SET state = 'waiting', reason = NULL, waits_for = NULL,
+                                   due_at = ?1, updated_at = ?1
+               WHERE waits_for = ?2""",
+            (now, delivery.id),
+        )
+
+
+async def _park_with(connection: aiosqlite.Connection, delivery: Delivery, now: int) -> None:
+    """Park what waits for this guest; it keeps waiting for it, and so comes back with it."""
+    if delivery.kind is DeliveryKind.GUEST:
+        await rows(
+            connection,
+            """UPDATE delivery SET state = 'parked', reason = ?, updated_at = ?
+               WHERE waits_for = ? AND state = 'waiting'""",
+            (f"guest d{delivery.id} parked", now, delivery.id),
+        )
+
+
+async def _coalesce(connection: aiosqlite.Connection, delivery: Delivery, now: int) -> None:
+    """Give way to a newer delivery of the same booking that came while this one was under way."""
+    if delivery.kind is not DeliveryKind.BOOKING:
+        return
+    await rows(
+        connection,
+        """UPDATE delivery
+           SET state = 'superseded', superseded_by = newer.id, reason = NULL, waits_for = NULL,
+               updated_at = ?1
+           FROM (SELECT id FROM delivery
+                 WHERE source = ?2 AND booking = ?3 AND destination = ?4 AND kind = 'booking'
+                   AND state IN ('waiting', 'skipped') AND id > ?5
+                 ORDER BY id LIMIT 1) AS newer
+           WHERE delivery.id = ?5 AND delivery.state = 'waiting'""",
+        (now, delivery.source, delivery.booking, delivery.destination, delivery.id),
+    )

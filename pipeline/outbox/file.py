@@ -1,0 +1,178 @@
+"""Opens an outbox's file: the instance lock, the schema's version, the connections."""
+
+import asyncio
+import fcntl
+import os
+import sqlite3
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import aiosqlite
+
+from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew
+from pipeline.outbox.query import rows
+
+#: One file of SQL per version, in order; a file is never changed once released.
+MIGRATIONS: Sequence[str] = tuple(
+    entry.read_text(encoding="utf-8")
+    for entry in sorted(
+        (resources.files("pipeline.outbox") / "schema").iterdir(), key=lambda entry: entry.name
+    )
+    if entry.name.endswith(".sql")
+)
+
+#: Two readers: one may be busy with a long listing while the stages go on.
+_READERS = 2
+
+_BUSY_TIMEOUT = 5.0
+
+
+@contextmanager
+def instance_lock(path: Path) -> Iterator[None]:
+    """Hold the outbox for this process; OutboxBusy when another one does.
+
+    The kernel drops the lock with the process, so nothing is left behind by a crash.
+    """
+    lock = path.with_name(path.name + ".lock")
+    try:
+        handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as exc:
+        msg = f"{lock}: cannot be opened: {exc.strerror}"
+        raise OutboxError(msg) from exc
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as exc:
+        os.close(handle)
+        msg = f"{path}: another pipeline is running on this outbox"
+        raise OutboxBusy(msg) from exc
+    try:
+        yield
+    finally:
+        os.close(handle)
+
+
+def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Bring the file to the newest version; an older one is backed up first.
+
+    Each step is one transaction. Raises OutboxTooNew for a file of a newer version of the
+    pipeline, and OutboxError for one that is no outbox; neither is touched.
+    """
+    # Made by us and not by SQLite, which would follow the umask.
+    try:
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    except OSError as exc:
+        msg = f"{path}: cannot be opened: {exc.strerror}"
+        raise OutboxError(msg) from exc
+    try:
+        connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
+        try:
+            _migrate(connection, path, migrations)
+        finally:
+            connection.close()
+    except sqlite3.Error as exc:
+        msg = f"{path}: cannot be used as an outbox: {exc}"
+        raise OutboxError(msg) from exc
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    [version] = connection.execute("PRAGMA user_version").fetchone()
+    if version > len(migrations):
+        msg = (
+            f"{path}: has schema version {version}, this pipeline knows {len(migrations)}: "
+            "run the newer pipeline, or restore an older backup"
+        )
+        raise OutboxTooNew(msg)
+    if version == len(migrations):
+        return
+    [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
+    if version == 0 and tables:
+        msg = f"{path}: is a database, but not an outbox"
+        raise OutboxError(msg)
+    if version:
+        _back_up(connection, path.with_name(f"{path.name}.v{version}.bak"))
+    connection.execute("PRAGMA journal_mode = WAL")
+    for number, script in enumerate(migrations[version:], start=version + 1):
+        connection.execute("BEGIN IMMEDIATE")
+        for statement in _statements(script):
+            connection.execute(statement)
+        connection.execute(f"PRAGMA user_version = {number}")
+        connection.execute("COMMIT")
+
+
+def _back_up(connection: sqlite3.Connection, target: Path) -> None:
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+    copy = sqlite3.connect(target)
+    try:
+        connection.backup(copy)
+    finally:
+        copy.close()
+
+
+def _statements(script: str) -> Iterator[str]:
+    """Split a script; `executescript` would commit before it begins."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+@asynccontextmanager
+async def writing(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+    """Open the one connection that writes: WAL, every commit flushed to the disk."""
+    async with aiosqlite.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None) as connection:
+        for pragma in (
+            "journal_mode = WAL",
+            "synchronous = FULL",
+            "foreign_keys = ON",
+            # Deleted personal data is overwritten, not only unlinked.
+            "secure_delete = FAST",
+            "wal_autocheckpoint = 4000",
+            "journal_size_limit = 67108864",
+        ):
+            await rows(connection, f"PRAGMA {pragma}")
+        yield connection
+
+
+class Readers:
+    """Read-only connections, lent one query at a time."""
+
+    def __init__(self, connections: Sequence[aiosqlite.Connection]) -> None:
+        self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+        for connection in connections:
+            self._idle.put_nowait(connection)
+
+    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
+        """Run one query and fetch all of it, for an unfinished one would hold up the WAL."""
+        connection = await self._idle.get()
+        try:
+            return await rows(connection, sql, parameters)
+        finally:
+            self._idle.put_nowait(connection)
+
+    async def row(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
+        """Run one query and give its first row, or None."""
+        rows = await self.rows(sql, parameters)
+        return rows[0] if rows else None
+
+
+@asynccontextmanager
+async def reading(path: Path, count: int = _READERS) -> AsyncIterator[Readers]:
+    """Open read-only connections; they cannot create, write or checkpoint."""
+    uri = f"{path.absolute().as_uri()}?mode=ro"
+    connections = [
+        aiosqlite.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
+        for _ in range(count)
+    ]
+    opened: list[aiosqlite.Connection] = []
+    try:
+        for connection in connections:
+            opened.append(await connection)  # noqa: PERF401 - what is opened must be closed
+        yield Readers(opened)
+    finally:
+        for connection in opened:
+            await connection.close()

@@ -1,0 +1,96 @@
+"""The attempts on the wire, as an allowance needs them."""
+
+import aiosqlite
+
+from pipeline.outbox import Ending, Entry, Opening
+from pipeline.outbox.file import Readers
+from pipeline.outbox.query import rows
+from pipeline.outbox.writer import Writer
+
+
+async def end_attempt(connection: aiosqlite.Connection, ending: Ending | None) -> None:
+    """Close an attempt within a transaction; None closes none."""
+    if ending is None:
+        return
+    await rows(
+        connection,
+        """UPDATE attempt SET outcome = ?, status = ?, note = ?, ended_at = ?, ended_boot = ?
+           WHERE id = ?""",
+        (ending.outcome, ending.status, ending.note, ending.at, ending.boot, ending.attempt),
+    )
+
+
+class SqliteLedger:
+    """What a budget asks of the outbox."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def allow(self, destination: str, requests: int, window: int) -> None:
+        """Note a destination's configured allowance."""
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            await rows(
+                connection,
+                """INSERT INTO allowance (destination, requests, window_us) VALUES (?, ?, ?)
+                   ON CONFLICT DO UPDATE
+                   SET requests = excluded.requests, window_us = excluded.window_us""",
+                (destination, requests, window),
+            )
+
+        await self._writer.do(unit)
+
+    async def open(self, opening: Opening) -> int:
+        """Write an attempt down before it leaves, and give its id."""
+
+        async def unit(connection: aiosqlite.Connection) -> int:
+            [row] = await rows(
+                connection,
+                """INSERT INTO attempt (destination, delivery, method, path, started_at,
+                                        started_boot, boot_id, timeout_us)
+                   VALUES (?, ?, ?, ?, ?, ?, ?, ?) RETURNING id""",
+                (
+                    opening.destination,
+                    opening.delivery,
+                    opening.method,
+                    opening.path,
+                    opening.at,
+                    opening.boot,
+                    opening.boot_id,
+                    opening.timeout,
+                ),
+            )
+            return int(row[0])
+
+        return await self._writer.do(unit)
+
+    async def close(self, ending: Ending) -> None:
+        """Close an attempt that serves no single delivery."""
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            await end_attempt(connection, ending)
+
+        await self._writer.do(unit)
+
+    async def entries(self, destination: str, *, newest: int) -> list[Entry]:
+        """Give the attempts that are open, and this many of the newest, in any order."""
+        columns = "started_at, started_boot, boot_id, timeout_us, ended_at, ended_boot, id"
+        rows = await self._readers.rows(
+            f"""SELECT {columns} FROM attempt WHERE destination = ?1 AND outcome = 'open'
+                UNION
+                SELECT * FROM (SELECT {columns} FROM attempt WHERE destination = ?1
+                               ORDER BY id DESC LIMIT ?2)""",
+            (destination, newest),
+        )
+        return [
+            Entry(
+                started_at=row[0],
+                started_boot=row[1],
+                boot_id=row[2],
+                timeout=row[3],
+                ended_at=row[4],
+                ended_boot=row[5],
+            )
+            for row in rows
+        ]

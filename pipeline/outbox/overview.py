@@ -1,0 +1,32 @@
+"""What the outbox says of itself, at a cost that does not grow with it."""
+
+from pipeline.outbox import Count
+from pipeline.outbox.file import Readers
+
+
+class SqliteOverview:
+    """What status asks of the outbox."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def counts(self) -> list[Count]:
+        """Give all counters, from one snapshot."""
+        rows = await self._readers.rows("SELECT what, owner, state, n FROM counter")
+        return [Count(what=row[0], owner=row[1], state=row[2], n=row[3]) for row in rows]
+
+    async def oldest_due(self, *, now: int) -> int | None:
+        """Tell since when the item that is due for longest is due."""
+        row = await self._readers.row(
+            """SELECT min(at) FROM (
+                   SELECT (SELECT min(due_at) FROM event
+                           WHERE source = owner AND state IN ('waiting', 'processing')) AS at
+                   FROM counter WHERE what = 'event'
+                   UNION ALL
+                   SELECT (SELECT min(due_at) FROM delivery
+                           WHERE destination = owner AND state = 'waiting' AND waits_for IS NULL)
+                   FROM counter WHERE what = 'delivery')
+               WHERE at <= ?""",
+            (now,),
+        )
+        return None if row is None else row[0]

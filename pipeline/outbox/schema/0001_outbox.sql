@@ -1,0 +1,243 @@
+-- The outbox: what came in, what is true, what is owed, what was told, and what it cost.
+-- Times are integer microseconds since 1970-01-01 UTC. The views below are what people and their
+-- tools rely on; the tables may change with any version.
+
+CREATE TABLE meta (
+    name  TEXT PRIMARY KEY,
+    value BLOB NOT NULL
+) STRICT, WITHOUT ROWID;
+-- One row per fact about this file: `seal`, the key of all keyed digests; `made_at`.
+
+CREATE TABLE event (
+    id               INTEGER PRIMARY KEY,
+    source           TEXT    NOT NULL,
+    origin           TEXT    NOT NULL CHECK (origin IN ('webhook', 'reconcile', 'backfill')),
+    -- The envelope's id, or the SHA-256 of the body of one that has none. It outlives the body.
+    key              TEXT    NOT NULL,
+    kind             TEXT    NOT NULL
+                     CHECK (kind IN ('booking', 'customer', 'redemption', 'signed_waiver', 'other')),
+    action           TEXT    NOT NULL
+                     CHECK (action IN ('created', 'updated', 'cancelled', 'deleted', 'other')),
+    -- ROLLER's eventDate.
+    occurred_at      INTEGER,
+    booking          TEXT,
+    reference        TEXT,
+    state            TEXT    NOT NULL
+                     CHECK (state IN ('waiting', 'processing', 'done', 'parked', 'ignored')),
+    reason           TEXT,
+    received_at      INTEGER NOT NULL,
+    updated_at       INTEGER NOT NULL,
+    -- When it may be taken next; while it is being processed, when its lease ends.
+    due_at           INTEGER NOT NULL,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    first_failure_at INTEGER,
+    duplicates       INTEGER NOT NULL DEFAULT 0,
+    -- As it came, byte for byte; NULL once finished work is older than `keep`.
+    body             BLOB,
+    UNIQUE (source, key)
+) STRICT;
+-- One row per webhook, or per item found by reconciliation; rows are never deleted.
+
+CREATE INDEX event_due ON event (source, due_at) WHERE state IN ('waiting', 'processing');
+CREATE INDEX event_parked ON event (id) WHERE state = 'parked';
+CREATE INDEX event_body ON event (updated_at)
+    WHERE body IS NOT NULL AND state IN ('done', 'ignored');
+
+CREATE TABLE subject (
+    id          INTEGER PRIMARY KEY,
+    source      TEXT    NOT NULL,
+    kind        TEXT    NOT NULL CHECK (kind IN ('booking', 'guest', 'venue')),
+    -- ROLLER's uniqueId or customerId; '' for the venue itself.
+    key         TEXT    NOT NULL,
+    -- A booking's newest eventDate; when a guest or a venue was fetched. An older one never
+    -- overwrites a newer one.
+    as_of       INTEGER NOT NULL,
+    -- The event that brought it.
+    event       INTEGER REFERENCES event (id),
+    -- JSON, only the fields that a destination can use; NULL once no work needs it.
+    doc         TEXT,
+    UNIQUE (source, kind, key)
+) STRICT;
+-- The newest known truth about a booking, a guest or a venue.
+
+CREATE INDEX subject_doc ON subject (as_of) WHERE doc IS NOT NULL AND kind <> 'venue';
+
+CREATE TABLE delivery (
+    id               INTEGER PRIMARY KEY,
+    event            INTEGER NOT NULL REFERENCES event (id),
+    source           TEXT    NOT NULL,
+    destination      TEXT    NOT NULL,
+    kind             TEXT    NOT NULL
+                     CHECK (kind IN ('booking', 'guest', 'consent', 'tag', 'product', 'event')),
+    -- Which of several of a kind: a tag's role. '' elsewhere.
+    detail           TEXT    NOT NULL DEFAULT '',
+    -- Keys of the subjects; no personal data.
+    booking          TEXT,
+    reference        TEXT,
+    customer         TEXT,
+    priority         INTEGER NOT NULL CHECK (priority BETWEEN 1 AND 6),
+    state            TEXT    NOT NULL CHECK (state IN (
+                         'waiting', 'sending', 'delivered', 'superseded',
+                         'skipped', 'parked', 'dropped', 'erased')),
+    reason           TEXT,
+    created_at       INTEGER NOT NULL,
+    updated_at       INTEGER NOT NULL,
+    due_at           INTEGER NOT NULL,
+    attempts         INTEGER NOT NULL DEFAULT 0,
+    first_failure_at INTEGER,
+    -- The delivery that must end first: a guest before its bookings.
+    waits_for        INTEGER REFERENCES delivery (id),
+    superseded_by    INTEGER REFERENCES delivery (id),
+    CHECK ((superseded_by IS NOT NULL) = (state = 'superseded')),
+    CHECK (waits_for IS NULL OR state IN ('waiting', 'parked'))
+) STRICT;
+-- An intent: what a destination is owed. It has no payload: that is made when a request may go out.
+
+CREATE INDEX delivery_next ON delivery (destination, priority, id)
+    WHERE state = 'waiting' AND waits_for IS NULL;
+CREATE INDEX delivery_due ON delivery (destination, due_at)
+    WHERE state = 'waiting' AND waits_for IS NULL;
+CREATE INDEX delivery_sending ON delivery (destination) WHERE state = 'sending';
+CREATE INDEX delivery_waits_for ON delivery (waits_for) WHERE waits_for IS NOT NULL;
+CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
+CREATE INDEX delivery_booking ON delivery (source, booking, destination, kind);
+CREATE INDEX delivery_open_guest ON delivery (source, customer, destination)
+    WHERE kind = 'guest' AND state IN ('waiting', 'sending', 'parked');
+CREATE INDEX delivery_event ON delivery (event);
+
+CREATE TABLE told (
+    destination  TEXT NOT NULL,
+    kind         TEXT NOT NULL CHECK (kind IN ('guest', 'booking')),
+    -- A keyed digest of the guest's e-mail, or the booking as source/uniqueId.
+    key          TEXT NOT NULL,
+    -- The destination's own id of the guest; for a booking, of the guest who holds it there.
+    remote_id    TEXT,
+    -- JSON: the keyed digest of the last payload, tags, consent and ROLLER's value behind it.
+    doc          TEXT NOT NULL,
+    updated_at   INTEGER NOT NULL,
+    PRIMARY KEY (destination, kind, key)
+) STRICT, WITHOUT ROWID;
+-- What a destination was last told. It outlives `keep`, and holds nothing that names a person.
+
+CREATE TABLE attempt (
+    id           INTEGER PRIMARY KEY,
+    destination  TEXT    NOT NULL,
+    -- NULL for a request that serves no single delivery: a token.
+    delivery     INTEGER REFERENCES delivery (id),
+    method       TEXT    NOT NULL,
+    path         TEXT    NOT NULL,
+    -- Written before the request leaves: by the wall clock, and by the clock of this boot.
+    started_at   INTEGER NOT NULL,
+    started_boot INTEGER NOT NULL,
+    boot_id      TEXT    NOT NULL,
+    -- How long the request can have been on its way at most, should we never learn more.
+    timeout_us   INTEGER NOT NULL,
+    -- NULL while open.
+    ended_at     INTEGER,
+    ended_boot   INTEGER,
+    status       INTEGER,
+    outcome      TEXT    NOT NULL DEFAULT 'open' CHECK (outcome IN (
+                     'open', 'ok', 'retry', 'rejected', 'rate_limited', 'unknown')),
+    note         TEXT,
+    CHECK ((ended_at IS NULL) = (outcome = 'open'))
+) STRICT;
+-- Every request to a destination: the ledger of its allowance, and the history, in one.
+
+CREATE INDEX attempt_ledger ON attempt (destination, started_at);
+CREATE INDEX attempt_open ON attempt (destination) WHERE outcome = 'open';
+CREATE INDEX attempt_delivery ON attempt (delivery);
+
+-- What `status` says, kept by the same transaction that changes a row, whoever changes it.
+CREATE TABLE counter (
+    what  TEXT    NOT NULL CHECK (what IN ('event', 'delivery')),
+    -- A source's or a destination's name.
+    owner TEXT    NOT NULL,
+    -- A state, or 'duplicates'.
+    state TEXT    NOT NULL,
+    n     INTEGER NOT NULL,
+    PRIMARY KEY (what, owner, state)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER event_added AFTER INSERT ON event BEGIN
+    INSERT INTO counter (what, owner, state, n) VALUES ('event', NEW.source, NEW.state, 1)
+        ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER event_moved AFTER UPDATE OF state ON event WHEN OLD.state <> NEW.state BEGIN
+    UPDATE counter SET n = n - 1
+        WHERE what = 'event' AND owner = OLD.source AND state = OLD.state;
+    INSERT INTO counter (what, owner, state, n) VALUES ('event', NEW.source, NEW.state, 1)
+        ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER event_repeated AFTER UPDATE OF duplicates ON event BEGIN
+    INSERT INTO counter (what, owner, state, n)
+        VALUES ('event', NEW.source, 'duplicates', NEW.duplicates - OLD.duplicates)
+        ON CONFLICT DO UPDATE SET n = n + excluded.n;
+END;
+CREATE TRIGGER delivery_added AFTER INSERT ON delivery BEGIN
+    INSERT INTO counter (what, owner, state, n) VALUES ('delivery', NEW.destination, NEW.state, 1)
+        ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER delivery_moved AFTER UPDATE OF state ON delivery WHEN OLD.state <> NEW.state BEGIN
+    UPDATE counter SET n = n - 1
+        WHERE what = 'delivery' AND owner = OLD.destination AND state = OLD.state;
+    INSERT INTO counter (what, owner, state, n) VALUES ('delivery', NEW.destination, NEW.state, 1)
+        ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+
+-- The allowance of each destination as it is configured now, for the view `budget`.
+CREATE TABLE allowance (
+    destination TEXT    PRIMARY KEY,
+    requests    INTEGER NOT NULL,
+    window_us   INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- The views. Times are ISO 8601 UTC, ids are text, and nothing in them names a person.
+
+CREATE VIEW events AS
+SELECT 'e' || id AS id, source, origin, kind, action, key, reference, booking, state, reason,
+       strftime('%Y-%m-%dT%H:%M:%fZ', received_at / 1e6, 'unixepoch') AS received_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1e6, 'unixepoch') AS updated_at,
+       attempts, duplicates
+FROM event;
+
+CREATE VIEW deliveries AS
+SELECT 'd' || id AS id, 'e' || event AS event, source, destination, kind, reference, booking,
+       state, reason, priority,
+       strftime('%Y-%m-%dT%H:%M:%fZ', created_at / 1e6, 'unixepoch') AS created_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', due_at / 1e6, 'unixepoch') AS due_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1e6, 'unixepoch') AS updated_at,
+       attempts, 'd' || superseded_by AS superseded_by
+FROM delivery;
+
+CREATE VIEW attempts AS
+SELECT 'a' || id AS id, 'd' || delivery AS delivery,
+       strftime('%Y-%m-%dT%H:%M:%fZ', started_at / 1e6, 'unixepoch') AS at,
+       method, path, status, (ended_boot - started_boot) / 1000 AS duration_ms, outcome, note
+FROM attempt;
+
+CREATE VIEW parked AS
+SELECT 'event' AS what, 'e' || id AS id, source, NULL AS destination, reference, booking, reason,
+       strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1e6, 'unixepoch') AS since
+FROM event WHERE state = 'parked'
+UNION ALL
+SELECT 'delivery', 'd' || id, source, destination, reference, booking, reason,
+       strftime('%Y-%m-%dT%H:%M:%fZ', updated_at / 1e6, 'unixepoch')
+FROM delivery WHERE state = 'parked';
+
+CREATE VIEW backlog AS
+SELECT destination, priority, count(*) AS waiting,
+       strftime('%Y-%m-%dT%H:%M:%fZ', min(created_at) / 1e6, 'unixepoch') AS oldest_at,
+       strftime('%Y-%m-%dT%H:%M:%fZ', min(due_at) / 1e6, 'unixepoch') AS next_due_at
+FROM delivery WHERE state = 'waiting'
+GROUP BY destination, priority;
+
+CREATE VIEW budget AS
+SELECT a.destination, a.window_us / 1e6 AS window_s, a.requests AS limit_requests,
+       (SELECT count(*) FROM attempt
+        WHERE attempt.destination = a.destination
+          AND (attempt.outcome = 'open'
+               OR attempt.ended_at > CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)
+                                     - a.window_us)
+          AND attempt.started_at > CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)
+                                   - a.window_us - attempt.timeout_us) AS used
+FROM allowance AS a;

@@ -1,0 +1,148 @@
+"""The outbox in one SQLite file."""
+
+import asyncio
+import secrets
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import aiosqlite
+
+from pipeline.errors import OutboxError
+from pipeline.outbox import Deliveries, Events, Facts, Intake, Ledger, Overview
+from pipeline.outbox.deliveries import SqliteDeliveries
+from pipeline.outbox.events import SqliteEvents
+from pipeline.outbox.facts import SqliteFacts
+from pipeline.outbox.file import Readers, instance_lock, migrate, reading, writing
+from pipeline.outbox.intake import SqliteIntake
+from pipeline.outbox.ledger import SqliteLedger
+from pipeline.outbox.overview import SqliteOverview
+from pipeline.outbox.query import rows
+from pipeline.outbox.writer import Writer
+from pipeline.seal import Seal
+
+#: Rows whose payload is dropped in one transaction, so that webhooks do not wait for it.
+_SHED_AT_ONCE = 500
+
+
+class SqliteOutbox:
+    """The parts of the outbox, on one writer and a few readers."""
+
+    intake: Intake
+    events: Events
+    facts: Facts
+    deliveries: Deliveries
+    ledger: Ledger
+    overview: Overview
+
+    def __init__(self, writer: Writer, readers: Readers, seal: Seal, last_event: int) -> None:
+        self.seal = seal
+        self._writer = writer
+        self.intake = SqliteIntake(writer, last_event)
+        self.events = SqliteEvents(writer, readers)
+        self.facts = SqliteFacts(readers)
+        self.deliveries = SqliteDeliveries(writer, readers)
+        self.ledger = SqliteLedger(writer, readers)
+        self.overview = SqliteOverview(readers)
+
+    @property
+    def trouble(self) -> str | None:
+        """Why nothing could be written when it was last tried; None when it could."""
+        return self._writer.trouble
+
+    async def recover(self, *, now: int) -> None:
+        """Give back at once what a predecessor had claimed."""
+
+        async def unit(connection: aiosqlite.Connection) -> None:
+            await rows(
+                connection,
+                """UPDATE event SET state = 'waiting', due_at = ?1, updated_at = ?1
+                   WHERE state = 'processing'""",
+                (now,),
+            )
+            await rows(
+                connection,
+                """UPDATE delivery SET state = 'waiting', due_at = ?1, updated_at = ?1
+                   WHERE state = 'sending'""",
+                (now,),
+            )
+
+        await self._writer.do(unit)
+
+    async def shed(self, *, before: int) -> None:
+        """Drop the payloads of work that was finished before then, some at a time."""
+        for sql in (
+            """UPDATE event SET body = NULL
+               WHERE id IN (SELECT id FROM event WHERE body IS NOT NULL
+                            AND state IN ('done', 'ignored') AND updated_at < ?1 LIMIT ?2)
+               RETURNING id""",
+            """UPDATE subject SET doc = NULL
+               WHERE id IN (SELECT id FROM subject AS s
+                            WHERE doc IS NOT NULL AND kind <> 'venue' AND as_of < ?1
+                              AND NOT EXISTS (
+                                  SELECT 1 FROM delivery AS d
+                                  WHERE d.source = s.source AND d.state IN
+                                      ('waiting', 'sending', 'parked')
+                                    AND (s.kind = 'booking' AND d.booking = s.key
+                                         OR s.kind = 'guest' AND d.customer = s.key))
+                            LIMIT ?2)
+               RETURNING id""",
+            """DELETE FROM attempt
+               WHERE id IN (SELECT id FROM attempt WHERE ended_at < ?1 LIMIT ?2) RETURNING id""",
+        ):
+            while len(await self._shed(sql, before)) == _SHED_AT_ONCE:
+                continue
+
+    async def _shed(self, sql: str, before: int) -> list[object]:
+        async def unit(connection: aiosqlite.Connection) -> list[object]:
+            return list(await rows(connection, sql, (before, _SHED_AT_ONCE)))
+
+        return await self._writer.do(unit)
+
+
+@asynccontextmanager
+async def open_outbox(path: Path) -> AsyncIterator[SqliteOutbox]:
+    """Lock, migrate and open the outbox at `path`; leaving closes it, writing what is handed in.
+
+    Raises OutboxBusy, OutboxTooNew or OutboxError, with a sentence that says what to do.
+    """
+    if not path.parent.is_dir():
+        msg = f"{path}: its folder does not exist"
+        raise OutboxError(msg)
+    with instance_lock(path):
+        migrate(path)
+        async with writing(path) as connection, reading(path) as readers:
+            writer = Writer(connection)
+            task = asyncio.create_task(writer.run(), name="outbox writer")
+            try:
+                seal = await _seal(writer)
+                [last] = await readers.row("SELECT coalesce(max(id), 0) FROM event")
+                yield SqliteOutbox(writer, readers, seal, last)
+            finally:
+                writer.stop()
+                await task
+
+
+@asynccontextmanager
+async def read_overview(path: Path) -> AsyncIterator[Overview]:
+    """Read the counters of an outbox that nobody need run on; nothing is locked or changed."""
+    try:
+        async with reading(path, 1) as readers:
+            yield SqliteOverview(readers)
+    except sqlite3.Error as exc:
+        msg = f"{path}: cannot be read as an outbox: {exc}"
+        raise OutboxError(msg) from exc
+
+
+async def _seal(writer: Writer) -> Seal:
+    async def unit(connection: aiosqlite.Connection) -> bytes:
+        await rows(
+            connection,
+            "INSERT INTO meta (name, value) VALUES ('seal', ?) ON CONFLICT DO NOTHING",
+            (secrets.token_bytes(32),),
+        )
+        [[key]] = await rows(connection, "SELECT value FROM meta WHERE name = 'seal'")
+        return bytes(key)
+
+    return Seal(await writer.do(unit))

@@ -1,0 +1,144 @@
+"""What the core asks of a plug-in, and what it gives to one.
+
+A plug-in knows its peer's words: addresses, payloads, answers. It never sees the outbox, a stage
+or another plug-in; whatever it needs of the world comes through `Session`.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Protocol
+
+from msgspec import Struct
+
+from pipeline.contact import Contact
+from pipeline.model import (
+    Answer,
+    Booking,
+    Envelope,
+    Event,
+    Guest,
+    Request,
+    ToldConsent,
+)
+from pipeline.settings import RateLimit
+from pipeline.visit import Visit
+
+
+class Call(Struct, frozen=True, kw_only=True):
+    """One HTTP request as it goes out."""
+
+    method: str
+    url: str
+    headers: Mapping[str, str] = {}
+    #: JSON, or nothing.
+    body: bytes | None = None
+
+
+class Reply(Struct, frozen=True, kw_only=True):
+    """One HTTP answer, read whole (at most a megabyte of it)."""
+
+    status: int
+    body: bytes
+    #: Seconds, from either form of Retry-After; None without one.
+    retry_after: float | None = None
+
+
+class Session(Protocol):
+    """A plug-in's way to its peer: HTTP and a place for its token."""
+
+    async def call(self, call: Call) -> Reply:
+        """Send and read the answer, whatever its status.
+
+        Raises Unreachable when no connection came about and NoAnswer when no answer did.
+        """
+
+    def token(self) -> str | None:
+        """Give the kept access token; None when there is none or it is about to expire."""
+
+    def keep_token(self, token: str, *, lifetime: float) -> None:
+        """Keep a token for `lifetime` seconds, across restarts too."""
+
+    def drop_token(self, token: str) -> None:
+        """Forget this token, unless another has taken its place meanwhile."""
+
+
+class VenueDetails(Struct, frozen=True, kw_only=True):
+    """What a source knows of its venue; None where it does not."""
+
+    timezone: str | None = None
+    currency: str | None = None
+    country: str | None = None
+
+
+class Source(Protocol):
+    """A place where bookings come from."""
+
+    def envelope(self, body: bytes) -> Envelope:
+        """Read the outside of a message; Unreadable says what is wrong."""
+
+    def booking(self, event: Event) -> Booking:
+        """Read the booking in an event of kind booking; Unreadable says what is wrong."""
+
+    async def fetch_guest(self, customer: str) -> Guest | None:
+        """Ask for a guest as they are now; None when the source has none by this id."""
+
+    async def fetch_booking(self, booking: str) -> Booking | None:
+        """Ask for a booking as it is now; None when the source has none by this id."""
+
+    async def fetch_venue(self) -> VenueDetails:
+        """Ask for the venue that the credentials belong to."""
+
+
+class ConsentFeeds(Struct, frozen=True, kw_only=True):
+    """Which consent of the source feeds each of a destination's: see `consent.py`."""
+
+    data: str = "email"
+    email: str = "email"
+    sms: str = "sms_or_email"
+
+
+class Mapper(Protocol):
+    """The pure side of a destination: its words for our things."""
+
+    @property
+    def tag_roles(self) -> tuple[str, ...]:
+        """The roles whose values become tags, of: source, channel, status."""
+
+    def consents(self, source: str) -> ConsentFeeds:
+        """Tell which of the source's consents feeds which of the destination's."""
+
+    def guest(self, contact: Contact, consent: ToldConsent) -> Request:
+        """Make the call that creates or updates a guest."""
+
+    def booking(self, visit: Visit, *, guest: str, source: str) -> Request:
+        """Make the call that creates or updates a booking of the guest with this remote id."""
+
+    def tag(self, name: str, *, guest: str) -> Request:
+        """Make the call that tags a guest."""
+
+
+class Destination(Protocol):
+    """A place that bookings are told to."""
+
+    @property
+    def rate_limit(self) -> RateLimit:
+        """Its allowance."""
+
+    @property
+    def mapper(self) -> Mapper:
+        """Its pure side."""
+
+    @property
+    def sources(self) -> Collection[str]:
+        """The sources that it takes."""
+
+    def authorised(self) -> bool:
+        """Tell whether a token is at hand, so that `send` needs no other request first."""
+
+    async def authorise(self) -> None:
+        """Fetch a token with one request; Unauthorized when the credentials are refused."""
+
+    async def send(self, request: Request) -> Answer:
+        """Send one request and understand the answer.
+
+        Raises Retry, NoAnswer, Reject, Throttled, TokenRefused (it is dropped then) or Unreachable.
+        """

@@ -1,0 +1,103 @@
+"""How the simulated APIs are set up."""
+
+import msgspec
+
+#: A venue's own webhook receiver, as the daemon listens by default.
+DEFAULT_WEBHOOK = "http://127.0.0.1:8080/webhooks/leeds"
+
+
+class StampedeVenue(msgspec.Struct, frozen=True, kw_only=True):
+    """A venue of the simulated Stampede."""
+
+    #: the serial: 12 letters and digits
+    id: str
+    name: str
+
+
+class StampedeSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The simulated Stampede: one organisation, one API key."""
+
+    client_id: str = "ai.stampede.marketplace.sandbox"
+    client_secret: str = "sandbox-stampede-secret"
+    organization_id: str = "5a4d0b7c-0000-4000-8000-000000000001"
+    venues: tuple[StampedeVenue, ...] = (StampedeVenue(id="A1B2C3D4E5F6", name="Sandbox Leeds"),)
+    #: at most `requests` in any `per` seconds, token requests included
+    requests: int = 100
+    per: float = 900.0
+    #: the token endpoint's own limit
+    token_requests: int = 20
+    token_per: float = 60.0
+    #: seconds
+    token_lifetime: int = 86_400
+    #: whether a 429 carries `Retry-After`; the vendor does not say
+    retry_after: bool = True
+
+
+class RollerVenue(msgspec.Struct, frozen=True, kw_only=True):
+    """A venue of the simulated ROLLER with its own API key."""
+
+    client_id: str
+    client_secret: str
+    id: int
+    name: str
+    #: what the daemon's configuration calls it
+    source: str
+    iana_time_zone: str = "Europe/London"
+    time_zone: str = "(UTC+00:00) Dublin, Edinburgh, Lisbon, London"
+    country_code: str = "GB"
+    country: str = "United Kingdom"
+    currency: str = "GBP"
+    locale: str = "en-GB"
+    #: permissions that the key lacks, such as "GET /guests"
+    missing_permissions: tuple[str, ...] = ()
+
+
+class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):
+    """A subscription that exists from the start."""
+
+    #: client_id of the venue
+    venue: str
+    url: str
+    key: str
+
+
+class RollerSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """The simulated ROLLER: several venues behind one address."""
+
+    venues: tuple[RollerVenue, ...]
+    webhooks: tuple[WebhookTarget, ...] = ()
+    #: at most `requests` in any `per` seconds and venue, then `cooling` seconds of refusals
+    requests: int = 600
+    per: float = 60.0
+    cooling: float = 60.0
+    #: whether a 429 carries `Retry-After`; the vendor does not say
+    retry_after: bool = False
+    #: seconds
+    token_lifetime: int = 86_400
+    #: the vendor's waits between the attempts of a webhook are multiplied by this
+    retry_factor: float = 1.0
+    #: seconds that a receiver has for its answer
+    answer_limit: float = 10.0
+    #: True: `GET /webhooks` answers one object as documented, not the array seen on the wire
+    webhooks_as_object: bool = False
+
+
+class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
+    """All simulated APIs; the n-th ROLLER venue belongs to the n-th Stampede venue."""
+
+    roller: RollerSettings
+    stampede: StampedeSettings
+
+
+def default_settings(webhook: str = DEFAULT_WEBHOOK) -> SandboxSettings:
+    """One venue in Leeds whose webhooks go to `webhook`."""
+    leeds = RollerVenue(
+        client_id="sandbox-leeds",
+        client_secret="sandbox-leeds-secret",
+        id=4711,
+        name="Sandbox Leeds",
+        source="leeds",
+    )
+    target = WebhookTarget(venue=leeds.client_id, url=webhook, key="sandbox-webhook-key")
+    roller = RollerSettings(venues=(leeds,), webhooks=(target,))
+    return SandboxSettings(roller=roller, stampede=StampedeSettings())

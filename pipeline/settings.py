@@ -1,0 +1,206 @@
+"""The types that configuration is made of, for the core and for the plug-ins.
+
+Each type refuses what it does not understand with a ValueError whose text says what would do;
+`config.py` collects these with their paths.
+"""
+
+import os
+import re
+import stat
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Protocol, Self, cast
+from urllib.parse import urlsplit
+
+from msgspec import Struct, convert
+
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+
+class Duration(float):
+    """A length of time in seconds, written as "90s", "15m", "24h" or "30d"."""
+
+    @classmethod
+    def parse(cls, raw: object, _folder: Path | None = None) -> Self:
+        """Read the text form; ValueError for anything else, and for nothing at all ("0s")."""
+        found = _DURATION.fullmatch(raw.strip()) if isinstance(raw, str) else None
+        if not found or not (seconds := float(found[1]) * _UNITS[found[2]]):
+            msg = f'expected a duration such as "90s", "15m", "24h" or "30d", not {shown(raw)}'
+            raise ValueError(msg)
+        return cls(seconds)
+
+
+class Url(str):
+    """An http(s) address without a trailing slash, a query or credentials."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object, _folder: Path | None = None) -> Self:
+        """Check the form; ValueError when it is not an absolute http(s) URL."""
+        parts = urlsplit(raw) if isinstance(raw, str) else None
+        if (
+            not parts
+            or parts.scheme not in {"http", "https"}
+            or not parts.hostname
+            or parts.username
+            or parts.query
+            or parts.fragment
+        ):
+            msg = f'expected an address such as "https://api.example.com", not {shown(raw)}'
+            raise ValueError(msg)
+        return cls(str(raw).rstrip("/"))
+
+
+class Address(Struct, frozen=True, kw_only=True):
+    """Where a listener listens: a TCP host and port, or a Unix socket's path."""
+
+    host: str = ""
+    port: int = 0
+    socket: Path | None = None
+
+    @classmethod
+    def parse(cls, raw: object, folder: Path) -> Self:
+        """Read "HOST:PORT" or "unix:PATH" (relative to `folder`)."""
+        if isinstance(raw, str) and raw.startswith("unix:") and raw != "unix:":
+            return cls(socket=folder / raw.removeprefix("unix:"))
+        host, colon, port = raw.rpartition(":") if isinstance(raw, str) else ("", "", "")
+        host = host.removeprefix("[").removesuffix("]")
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+            msg = f'expected "HOST:PORT" or "unix:PATH", not {shown(raw)}'
+            raise ValueError(msg)
+        return cls(host=host, port=int(port))
+
+    def __str__(self) -> str:
+        """Write it as the configuration does."""
+        if self.socket:
+            return f"unix:{self.socket}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+class Secret:
+    """A secret value; its text forms hide it, `reveal` gives it."""
+
+    __slots__ = ("_value", "inline")
+
+    def __init__(self, value: str, *, inline: bool = False) -> None:
+        self._value = value
+        #: It stands in the configuration itself, which `check` warns of.
+        self.inline = inline
+
+    def __repr__(self) -> str:
+        """Hide the value."""
+        return "Secret(…)"
+
+    def reveal(self) -> str:
+        """Give the value, for the one place that sends or compares it."""
+        return self._value
+
+    @classmethod
+    def parse(cls, raw: object, folder: Path) -> Self:
+        """Read a plain string, or fetch it from where `env`, `file` or `credential` point."""
+        if isinstance(raw, str):
+            value, inline = raw, True
+        elif isinstance(raw, dict) and len(raw) == 1 and isinstance(next(iter(raw.values())), str):
+            [(where, name)] = raw.items()
+            value, inline = _fetch(where, name, folder), False
+        else:
+            msg = 'expected { env = "NAME" }, { file = "PATH" } or { credential = "NAME" }'
+            raise ValueError(msg)
+        if not value:
+            msg = "the secret is empty"
+            raise ValueError(msg)
+        if not value.isprintable() or not value.isascii():
+            msg = "the secret has characters that no HTTP header can carry"
+            raise ValueError(msg)
+        return cls(value, inline=inline)
+
+
+class Keys(tuple[Secret, ...]):
+    """The keys that a webhook may carry: one, or two while rotating."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object, folder: Path) -> Self:
+        """Read one secret or a list of one or two."""
+        listed = raw if isinstance(raw, list) else [raw]
+        if not 1 <= len(listed) <= 2:  # noqa: PLR2004 - the old key and the new one
+            msg = "expected one key, or a list of two while rotating"
+            raise ValueError(msg)
+        return cls(Secret.parse(one, folder) for one in listed)
+
+
+class RateLimit(Struct, frozen=True, kw_only=True):
+    """At most `requests` in any `per` seconds; the last `reserve` are for what is urgent."""
+
+    requests: int
+    per: Duration
+    reserve: int = 0
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Tell what does not fit together, as (path below here, sentence)."""
+        if self.requests < 1:
+            yield "requests", "at least one request must be allowed"
+        elif not 0 <= self.reserve < self.requests:
+            yield "reserve", f"must be at least 0 and below requests ({self.requests})"
+
+
+class Parsed(Protocol):
+    """A type of value that reads itself from what TOML gives."""
+
+    @classmethod
+    def parse(cls, raw: object, folder: Path) -> Self:
+        """Read `raw`; ValueError says what would do. Paths are relative to `folder`."""
+
+
+def decoder(folder: Path) -> Callable[[type, object], object]:
+    """Make msgspec's hook for types with `parse`, and for paths, relative to `folder`."""
+
+    def decode(wanted: type, raw: object) -> object:
+        if issubclass(wanted, Path):
+            return folder / convert(raw, str)
+        if hasattr(wanted, "parse"):
+            return cast("type[Parsed]", wanted).parse(raw, folder)
+        raise NotImplementedError(wanted)
+
+    return decode
+
+
+def _fetch(where: str, name: str, folder: Path) -> str:
+    match where:
+        case "env":
+            if name not in os.environ:
+                msg = f"the environment variable {name} is not set"
+                raise ValueError(msg)
+            return os.environ[name]
+        case "file":
+            return _read_secret(folder / name)
+        case "credential":
+            directory = os.environ.get("CREDENTIALS_DIRECTORY")
+            if not directory:
+                msg = "$CREDENTIALS_DIRECTORY is not set: use LoadCredential= in the systemd unit"
+                raise ValueError(msg)
+            return _read_secret(Path(directory) / name)
+        case _:
+            msg = f"expected env, file or credential, not {where}"
+            raise ValueError(msg)
+
+
+def _read_secret(path: Path) -> str:
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):
+            msg = f"{path} is not a file"
+            raise ValueError(msg)
+        return path.read_text().strip("\r\n")
+    except (OSError, UnicodeDecodeError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
+        msg = f"{path} cannot be read: {reason}"
+        raise ValueError(msg) from exc
+
+
+def shown(raw: object) -> str:
+    """Quote a value for an error message, cut to what fits a terminal line."""
+    text = repr(raw)
+    return text if len(text) <= 60 else text[:57] + "…"  # noqa: PLR2004 - fits a terminal line

@@ -1,0 +1,1 @@
+"""The places where bookings come from; each folder is one."""

@@ -1,0 +1,174 @@
+"""Talks to ROLLER's REST API: tokens, guests, bookings, the venue."""
+
+import asyncio
+from typing import Any, TypeVar
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.errors import Reject, Retry, Throttled, Unauthorized, Unreadable
+from pipeline.model import Booking, Envelope, Event, Guest
+from pipeline.plugin import Call, Reply, Session, VenueDetails
+from pipeline.sources.roller.guests import read_guest
+from pipeline.sources.roller.messages import read_booking, read_booking_detail, read_envelope
+from pipeline.sources.roller.settings import Country, Currency, RollerSettings, Timezone
+
+_T = TypeVar("_T")
+_OK = 200
+_UNAUTHORIZED = 401
+_FORBIDDEN = 403
+_NOT_FOUND = 404
+_THROTTLED = 429
+_AGAIN = {408, 425, *range(500, 600)}
+
+#: "Exceeding the limit → a cooling-off penalty of 60 seconds": ROLLER's documentation.
+_COOLING_OFF = 60.0
+
+#: "Generally 24 hours": ROLLER's documentation, for an answer that does not say.
+_TOKEN_LIFE = 86_400.0
+
+_JSON = {"Content-Type": "application/json; charset=UTF-8", "Accept": "application/json"}
+
+
+class _Credentials(Struct, frozen=True):
+    client_id: str
+    client_secret: str
+
+
+class _Token(Struct, frozen=True):
+    access_token: str
+    expires_in: float = _TOKEN_LIFE
+
+
+class _Venue(Struct, frozen=True, rename="camel"):
+    iana_time_zone: Any = None
+    time_zone: Any = None
+    currency: Any = None
+    country_code: Any = None
+
+
+_token = msgspec.json.Decoder(_Token)
+_venue = msgspec.json.Decoder(_Venue)
+
+
+class Roller:
+    """One ROLLER venue."""
+
+    def __init__(self, name: str, settings: RollerSettings, session: Session) -> None:
+        self.name = name
+        self._settings = settings
+        self._session = session
+        self._token_lock = asyncio.Lock()
+
+    def envelope(self, body: bytes) -> Envelope:
+        """Read the outside of a message; Unreadable says what is wrong."""
+        return read_envelope(body)
+
+    def booking(self, event: Event) -> Booking:
+        """Read the booking in an event of kind booking; Unreadable says what is wrong."""
+        return read_booking(event.body, event.action)
+
+    async def fetch_guest(self, customer: str) -> Guest | None:
+        """Ask `GET /guests/{customerId}`; None when ROLLER has no such guest.
+
+        `GET /customers/{id}`, deprecated since May 2025, lacks the consent to SMS.
+        """
+        body = await self._get(f"/guests/{quote(customer, safe='')}")
+        return body if body is None else _readable(read_guest(customer, body), "guest")
+
+    async def fetch_booking(self, booking: str) -> Booking | None:
+        """Ask `GET /bookings/{uniqueId}`; None when ROLLER has no such booking."""
+        body = await self._get(f"/bookings/{quote(booking, safe='')}")
+        try:
+            return None if body is None else read_booking_detail(body)
+        except Unreadable as exc:
+            msg = f"ROLLER's answer for the booking cannot be read: {exc}"
+            raise Reject(msg) from exc
+
+    async def fetch_venue(self) -> VenueDetails:
+        """Ask `GET /venues/me`; what it says and we cannot use is left out."""
+        body = await self._get("/venues/me")
+        try:
+            found = _venue.decode(body or b"{}")
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            msg = "ROLLER answered 200 to /venues/me without a venue"
+            raise Retry(msg) from exc
+        return VenueDetails(
+            timezone=_checked(Timezone, found.iana_time_zone),
+            currency=_checked(Currency, found.currency),
+            country=_checked(Country, found.country_code),
+        )
+
+    async def _get(self, path: str) -> bytes | None:
+        """Ask once, and once more with a fresh token after a 401; None for a 404."""
+        reply = await self._ask(path)
+        if reply.status == _UNAUTHORIZED:
+            reply = await self._ask(path)
+        if reply.status == _UNAUTHORIZED:
+            msg = "ROLLER refuses a fresh token (401)"
+            raise Unauthorized(msg)
+        if reply.status == _NOT_FOUND:
+            return None
+        if reply.status != _OK:
+            raise _failure(reply, path)
+        return reply.body
+
+    async def _ask(self, path: str) -> Reply:
+        token = await self._fresh_token()
+        url = self._settings.base_url + path
+        headers = _JSON | {"Authorization": f"Bearer {token}"}
+        reply = await self._session.call(Call(method="GET", url=url, headers=headers))
+        if reply.status == _UNAUTHORIZED:
+            self._session.drop_token(token)
+        return reply
+
+    async def _fresh_token(self) -> str:
+        """Give the kept token or fetch one; of many callers at once, one asks (single flight)."""
+        async with self._token_lock:
+            return self._session.token() or await self._fetch_token()
+
+    async def _fetch_token(self) -> str:
+        credentials = _Credentials(self._settings.client_id, self._settings.client_secret.reveal())
+        url = f"{self._settings.base_url}/token"
+        body = msgspec.json.encode(credentials)
+        reply = await self._session.call(Call(method="POST", url=url, headers=_JSON, body=body))
+        if reply.status in {400, _UNAUTHORIZED, _FORBIDDEN}:
+            msg = f"ROLLER refuses the client id or secret ({reply.status} from /token)"
+            raise Unauthorized(msg)
+        if reply.status != _OK:
+            raise _failure(reply, "/token")
+        try:
+            token = _token.decode(reply.body)
+        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+            msg = "ROLLER answered 200 to /token without an access token"
+            raise Retry(msg) from exc
+        self._session.keep_token(token.access_token, lifetime=token.expires_in)
+        return token.access_token
+
+
+def _failure(reply: Reply, path: str) -> Exception:
+    """Make the exception that an answer asks for; its body is not read, for its shape is unknown."""
+    endpoint = "/" + path.split("/")[1]
+    reason = f"ROLLER answered {reply.status} to {endpoint}"
+    if reply.status == _THROTTLED:
+        return Throttled(reason, after=max(reply.retry_after or 0.0, _COOLING_OFF))
+    if reply.status == _FORBIDDEN:
+        return Unauthorized(f"{reason}: the API key lacks the permission for it")
+    if reply.status in _AGAIN:
+        return Retry(reason, after=reply.retry_after)
+    return Reject(reason)
+
+
+def _readable(found: Guest | None, what: str) -> Guest:
+    if found is None:
+        msg = f"ROLLER answered 200 without a {what}"
+        raise Retry(msg)
+    return found
+
+
+def _checked(kind: type[Timezone | Currency | Country], raw: object) -> str | None:
+    try:
+        return kind.parse(raw)
+    except ValueError:
+        return None

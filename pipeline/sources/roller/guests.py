@@ -1,0 +1,72 @@
+"""Reads ROLLER's guests, and only the fields that a destination can use.
+
+The rest of the answer (medical flags, addresses, tax numbers) is not decoded, so that it cannot
+be stored by mistake.
+"""
+
+from datetime import date
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.model import Consent, Gender, Guest, GuestConsent
+
+_GENDERS = {"male": Gender.MALE, "female": Gender.FEMALE, "other": Gender.OTHER}
+
+
+class _Guest(Struct, frozen=True, rename="camel"):
+    first_name: Any = None
+    last_name: Any = None
+    email: Any = None
+    phone: Any = None
+    date_of_birth: Any = None
+    gender: Any = None
+
+
+#: Consent is read by its name in any case: "acceptMarketingSms" is documented and
+#: "acceptMarketingSMS" is what live venues answer.
+_EMAIL_CONSENT = "acceptmarketing"
+_SMS_CONSENT = "acceptmarketingsms"
+
+_guest = msgspec.json.Decoder(_Guest)
+_consents = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+def read_guest(customer: str, body: bytes) -> Guest | None:
+    """Read an answer of `GET /guests/{id}`; None when it is not a guest."""
+    try:
+        found = _guest.decode(body)
+        fields = {name.lower(): bytes(raw) for name, raw in _consents.decode(body).items()}
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    if found == _Guest():
+        return None
+    return Guest(
+        customer=customer,
+        first=_text(found.first_name),
+        last=_text(found.last_name),
+        email=_text(found.email),
+        phone=_text(found.phone),
+        gender=_GENDERS.get((_text(found.gender) or "").lower()),
+        born=_day(found.date_of_birth),
+        consent=GuestConsent(
+            email=_consent(fields.get(_EMAIL_CONSENT)), sms=_consent(fields.get(_SMS_CONSENT))
+        ),
+    )
+
+
+def _consent(raw: bytes | None) -> Consent:
+    """Only a JSON true is a yes; null, text and numbers are unknown."""
+    return {b"true": Consent.YES, b"false": Consent.NO}.get(raw or b"", Consent.UNKNOWN)
+
+
+def _text(raw: object) -> str | None:
+    return raw.strip() or None if isinstance(raw, str) else None
+
+
+def _day(raw: object) -> date | None:
+    try:
+        return date.fromisoformat(raw[:10]) if isinstance(raw, str) else None
+    except ValueError:
+        return None

@@ -1,0 +1,91 @@
+"""The document that `status` shows: what came in, what is owed, and how the peers are."""
+
+from collections.abc import Iterable, Mapping
+
+from msgspec import Struct, field
+
+from pipeline import __version__
+from pipeline.clock import SECOND, Clock
+from pipeline.model import DeliveryState, EventState
+from pipeline.outbox import Count, Overview
+
+_OPEN = {DeliveryState.WAITING, DeliveryState.SENDING}
+
+
+class BudgetStatus(Struct, frozen=True, kw_only=True):
+    """An allowance and what of it is spent."""
+
+    requests: int
+    per_s: float
+    reserve: int
+    used: int
+    left: int
+
+
+class DestinationStatus(Struct, frozen=True, kw_only=True):
+    """How a destination is doing."""
+
+    state: str
+    budget: BudgetStatus
+    waiting: int
+    #: Seconds until the waiting work that is due is done, as far as the allowance decides it.
+    eta_s: float
+    last_error: str | None
+
+
+class SourceStatus(Struct, frozen=True, kw_only=True):
+    """How a source is doing."""
+
+    state: str
+    last_event_at: str | None
+    webhook: str = "unknown"
+    last_reconcile_at: str | None = None
+    last_error: str | None = None
+
+
+class Status(Struct, frozen=True, kw_only=True):
+    """The whole document; CONTRACT names its fields."""
+
+    version: str = __version__
+    running: bool
+    started_at: str | None
+    ready: bool
+    reasons: tuple[str, ...]
+    events: Mapping[str, int]
+    deliveries: Mapping[str, int]
+    oldest_waiting_s: float | None
+    destinations: Mapping[str, DestinationStatus] = field(default_factory=dict)
+    sources: Mapping[str, SourceStatus] = field(default_factory=dict)
+
+
+class Tally(Struct, frozen=True, kw_only=True):
+    """The outbox's counters, added up."""
+
+    events: dict[str, int]
+    deliveries: dict[str, int]
+    #: By destination: what waits or is being sent.
+    waiting: dict[str, int]
+
+
+def tally(counts: Iterable[Count]) -> Tally:
+    """Add up counters; both equations of the document hold by construction of the counters."""
+    events = {"accepted": 0, **dict.fromkeys(map(str, EventState), 0), "duplicates": 0}
+    deliveries = {"created": 0, **dict.fromkeys(map(str, DeliveryState), 0)}
+    waiting: dict[str, int] = {}
+    for one in counts:
+        if one.what == "event":
+            events[one.state] += one.n
+            events["accepted"] += one.n if one.state != "duplicates" else 0
+            continue
+        deliveries[one.state] += one.n
+        deliveries["created"] += one.n
+        if one.state in _OPEN:
+            waiting[one.owner] = waiting.get(one.owner, 0) + one.n
+    return Tally(events=events, deliveries=deliveries, waiting=waiting)
+
+
+async def oldest_waiting(overview: Overview, clock: Clock) -> float | None:
+    """Give for how many seconds the oldest due work has been due."""
+    now = clock.now()
+    oldest = await overview.oldest_due(now=now)
+    return None if oldest is None else max(now - oldest, 0) / SECOND

@@ -1,0 +1,154 @@
+"""Decides what a destination is to be told next of a booking, its guest or a tag.
+
+One pure function, used twice: to see what is owed when something has changed, and again at the
+moment a request may go out. Coalescing, freshness and "no longer needed" fall out of that.
+"""
+
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from pipeline.clock import moment
+from pipeline.consent import decide
+from pipeline.contact import contact, email_of, is_minor
+from pipeline.errors import Retry, Skip
+from pipeline.model import (
+    Booking,
+    DeliveryKind,
+    Facts,
+    Guest,
+    NeedsGuest,
+    Nothing,
+    Phase,
+    Priority,
+    Send,
+    Step,
+    ToldBooking,
+    ToldGuest,
+    Venue,
+)
+from pipeline.plugin import Mapper
+from pipeline.seal import Seal
+from pipeline.visit import visit
+
+
+def next_step(kind: DeliveryKind, detail: str, facts: Facts, mapper: Mapper, seal: Seal) -> Step:
+    """Give the next request for a delivery, or nothing, or that the guest comes first.
+
+    Raises Skip with the reason when the subject is not to be told, Reject when it cannot be told
+    as it is, and Retry while the venue's details are not known.
+    """
+    match kind:
+        case DeliveryKind.GUEST:
+            return _guest_step(facts, mapper, seal)
+        case DeliveryKind.TAG:
+            return _tag_step(detail, facts, mapper)
+        case _:
+            return _booking_step(facts, mapper, seal)
+
+
+def priority(facts: Facts) -> int:
+    """Give the class of a booking's delivery: new and cancelled ones go before changed ones."""
+    new = facts.told_booking is None
+    cancelled = facts.booking is not None and facts.booking.phase is Phase.CANCELLED
+    return Priority.NEW if new or cancelled else Priority.CHANGED
+
+
+def person(guest: Guest | None, seal: Seal) -> str | None:
+    """Name the person behind a guest record; None without a usable e-mail."""
+    try:
+        return seal.person(email_of(guest)) if guest else None
+    except Skip:
+        return None
+
+
+def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
+    guest, venue = _sendable_guest(facts)
+    told = facts.told_guest or ToldGuest()
+    consent = decide(guest.consent, told.consent, mapper.consents(facts.source))
+    request = mapper.guest(contact(guest, venue), consent)
+    payload_hash = seal.digest(request.body)
+    if told.remote_id and told.payload_hash == payload_hash:
+        return Nothing()
+    learnt = msgspec.structs.replace(told, payload_hash=payload_hash, consent=consent)
+    return Send(request=request, told=learnt)
+
+
+def _booking_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
+    booking = _reserved(facts)
+    before = facts.told_booking
+    holder = facts.told_guest.remote_id if facts.told_guest else None
+    moved = before is not None and not before.cancelled and before.guest != holder
+    if before and moved and (holder or booking.customer is None):
+        # The booking changed hands: it is cancelled where it was, then made where it is now.
+        gone = msgspec.structs.replace(booking, phase=Phase.CANCELLED)
+        step = _tell(gone, before.guest, facts, mapper, seal)
+        return msgspec.structs.replace(step, more=booking.customer is not None)
+    _sendable_guest(facts)
+    if holder is None:
+        # Reckoned all the same: what cannot be told must not wait for its guest to find out.
+        visit(booking, _venue(facts), moment(facts.occurred_at or facts.now))
+        return NeedsGuest()
+    step = _tell(booking, holder, facts, mapper, seal)
+    return Nothing() if step.told == before else step
+
+
+def _tell(booking: Booking, holder: str, facts: Facts, mapper: Mapper, seal: Seal) -> Send:
+    shown = visit(booking, _venue(facts), moment(facts.occurred_at or facts.now))
+    request = mapper.booking(shown, guest=holder, source=facts.source)
+    learnt = ToldBooking(
+        guest=holder, payload_hash=seal.digest(request.body), cancelled=shown.cancelled
+    )
+    return Send(request=request, told=learnt)
+
+
+def _tag_step(role: str, facts: Facts, mapper: Mapper) -> Step:
+    booking = _reserved(facts)
+    _sendable_guest(facts)
+    name = tag_name(role, booking)
+    told = facts.told_guest
+    if name is None or (told and name in told.tags):
+        return Nothing()
+    if told is None or told.remote_id is None:
+        return NeedsGuest()
+    learnt = msgspec.structs.replace(told, tags=(*told.tags, name))
+    return Send(request=mapper.tag(name, guest=told.remote_id), told=learnt)
+
+
+def tag_name(role: str, booking: Booking) -> str | None:
+    """Give the tag that a booking's source, channel or status makes; None when it has none."""
+    match role:
+        case "source":
+            return booking.origin
+        case "channel":
+            return booking.channel
+        case _:
+            return booking.status
+
+
+def _reserved(facts: Facts) -> Booking:
+    if facts.booking is None:
+        raise Skip("erased")
+    if facts.booking.phase is Phase.DRAFT:
+        raise Skip("draft")
+    return facts.booking
+
+
+def _sendable_guest(facts: Facts) -> tuple[Guest, Venue]:
+    """Give the guest who may be told; Skip says why there is none."""
+    if facts.booking and facts.booking.customer is None:
+        raise Skip("no customer")
+    if facts.guest is None:
+        raise Skip("erased")
+    email_of(facts.guest)
+    venue = _venue(facts)
+    today = moment(facts.now).astimezone(ZoneInfo(venue.timezone)).date()
+    if facts.adults_only and is_minor(facts.guest, today):
+        raise Skip("minor")
+    return facts.guest, venue
+
+
+def _venue(facts: Facts) -> Venue:
+    if facts.venue is None:
+        raise Retry("the venue's details are not known yet")
+    return facts.venue

@@ -1,0 +1,96 @@
+"""A booking as destinations can use it: minor units, instants, people."""
+
+from collections.abc import Iterable
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from msgspec import Struct
+
+from pipeline.model import Booking, Item, Phase, Venue
+from pipeline.money import minor_units
+
+_DAY = timedelta(days=1)
+_MIDNIGHT = time()
+
+
+class Visit(Struct, frozen=True, kw_only=True):
+    """A booking that can be told to a destination; its datetimes carry the venue's offset."""
+
+    id: str
+    reference: str | None
+    status: str | None
+    origin: str | None
+    channel: str | None
+    cancelled: bool
+    #: Whole minor units of `currency`; None when the booking has no total.
+    amount: int | None
+    currency: str
+    party_size: int
+    starts_at: datetime
+    ends_at: datetime
+    created_at: datetime | None
+    updated_at: datetime
+
+
+def visit(booking: Booking, venue: Venue, updated_at: datetime) -> Visit:
+    """Reckon amount, instants and people; Reject when the amount is not exact (`money.py`).
+
+    `updated_at` dates this state of the booking, and stands in for a creation date it lacks.
+    """
+    zone = ZoneInfo(venue.timezone)
+    starts_at, ends_at = _instants(booking, zone, updated_at)
+    return Visit(
+        id=booking.id,
+        reference=booking.reference,
+        status=booking.status,
+        origin=booking.origin,
+        channel=booking.channel,
+        cancelled=booking.phase is Phase.CANCELLED,
+        amount=None if booking.total is None else minor_units(booking.total, venue.currency),
+        currency=venue.currency,
+        party_size=_party_size(booking.items),
+        starts_at=starts_at,
+        ends_at=ends_at,
+        created_at=booking.created_at,
+        updated_at=updated_at,
+    )
+
+
+def _party_size(items: Iterable[Item]) -> int:
+    people = sum((item.quantity or 1) * max(item.group_size or 1, 1) for item in items)
+    return max(people, 1)
+
+
+def _instants(booking: Booking, zone: ZoneInfo, fallback: datetime) -> tuple[datetime, datetime]:
+    """Find the first start and the last end, in the venue's local time.
+
+    Items with session times decide; a booking without any takes whole days, and one without a
+    date the local day on which it was made. Reckoning is by the clock on the wall: only the result
+    is tied to an instant, so a session on the night of a clock change keeps its printed times.
+    """
+    sessions = [_session(item) for item in booking.items if item.first_day and item.start]
+    days = [_days(item.first_day, item.last_day) for item in booking.items if item.first_day]
+    made = (booking.created_at or fallback).astimezone(zone).date()
+    spans = sessions or days or [_days(made, made)]
+    starts = min(start for start, _ in spans)
+    ends = max(end for _, end in spans)
+    return starts.replace(tzinfo=zone), ends.replace(tzinfo=zone)
+
+
+def _session(item: Item) -> tuple[datetime, datetime]:
+    """Place a session on the wall clock; an end of 00:00, or before the start, is the next day's."""
+    first, start, end = item.first_day, item.start, item.end
+    assert first is not None  # noqa: S101 - the caller chose items with both
+    assert start is not None  # noqa: S101
+    last = item.last_day or first
+    if end is None:
+        return datetime.combine(first, start), datetime.combine(last, _MIDNIGHT) + _DAY
+    starts, ends = datetime.combine(first, start), datetime.combine(last, end)
+    return starts, ends + _DAY if end == _MIDNIGHT or ends < starts else ends
+
+
+def _days(first: date, last: date | None) -> tuple[datetime, datetime]:
+    return (
+        datetime.combine(first, _MIDNIGHT),
+        datetime.combine(max(last or first, first), _MIDNIGHT) + _DAY,
+    )

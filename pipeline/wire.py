@@ -1,0 +1,148 @@
+"""The way to a peer: HTTP with time limits, every request on the wire recorded.
+
+Recording is a client middleware because aiohttp by itself repeats a PUT or GET whose connection
+broke before the answer: a limit kept around the call would miss the second request.
+"""
+
+import ssl
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from contextvars import ContextVar
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Protocol
+
+import aiohttp
+from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+
+from pipeline import __version__
+from pipeline.errors import NoAnswer, PipelineError, Reject, Unreachable
+from pipeline.plugin import Call, Reply
+from pipeline.tokens import Tokens
+
+#: Seconds for one request, from its start to the end of its answer.
+TIMEOUT = 30.0
+_CONNECT = 5.0
+
+#: Bytes of an answer that are read; what is longer is none of what these peers promise.
+_LONGEST_ANSWER = 1_048_576
+
+#: A peer cannot make us wait longer than a day.
+_LONGEST_PAUSE = 86_400.0
+
+
+class Recorder(Protocol):
+    """Someone who must know of every request before it leaves."""
+
+    async def leaving(self, method: str, path: str) -> None:
+        """Take note of a request; raises NoAnswer to keep it from leaving."""
+
+    def answered(self, status: int) -> None:
+        """Take note of the answer's status."""
+
+
+_recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
+
+
+@contextmanager
+def recorded_by(recorder: Recorder) -> Iterator[None]:
+    """Have the requests of this task recorded."""
+    token = _recorder.set(recorder)
+    try:
+        yield
+    finally:
+        _recorder.reset(token)
+
+
+async def _record(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    recorder = _recorder.get()
+    if recorder is None:
+        return await handler(request)
+    await recorder.leaving(request.method, request.url.path)
+    response = await handler(request)
+    recorder.answered(response.status)
+    return response
+
+
+@asynccontextmanager
+async def client() -> AsyncIterator[aiohttp.ClientSession]:
+    """Open the HTTP client that all peers share; no cookies, nothing of the environment."""
+    async with aiohttp.ClientSession(
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=_CONNECT),
+        middlewares=(_record,),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        headers={"User-Agent": f"roller-stampede-pipeline/{__version__}"},
+    ) as session:
+        yield session
+
+
+class PeerSession:
+    """One peer's way to the wire, and its place for a token."""
+
+    def __init__(
+        self,
+        name: str,
+        http: aiohttp.ClientSession,
+        tokens: Tokens,
+        credentials: str,
+    ) -> None:
+        self._name = name
+        self._http = http
+        self._tokens = tokens
+        self._credentials = credentials
+
+    async def call(self, call: Call) -> Reply:
+        """Send and read the answer, whatever its status; redirects are not followed."""
+        try:
+            async with self._http.request(
+                call.method, call.url, headers=call.headers, data=call.body, allow_redirects=False
+            ) as response:
+                body = await response.content.read(_LONGEST_ANSWER)
+                while not response.content.at_eof() and len(body) < _LONGEST_ANSWER:
+                    body += await response.content.read(_LONGEST_ANSWER - len(body))
+                pause = retry_after(response.headers.get("Retry-After"))
+                return Reply(status=response.status, body=body, retry_after=pause)
+        except (aiohttp.ClientError, TimeoutError, ssl.SSLError, ConnectionError) as exc:
+            raise _no_answer(exc) from exc
+
+    def token(self) -> str | None:
+        """Give the kept access token."""
+        return self._tokens.get(self._name, self._credentials)
+
+    def keep_token(self, token: str, *, lifetime: float) -> None:
+        """Keep a token for `lifetime` seconds."""
+        self._tokens.keep(self._name, self._credentials, token, lifetime=lifetime)
+
+    def drop_token(self, token: str) -> None:
+        """Forget this token."""
+        self._tokens.drop(self._name, token)
+
+
+def retry_after(header: str | None, now: datetime | None = None) -> float | None:
+    """Read Retry-After, seconds or a date (RFC 9110 §10.2.3): 0 to 24 hours; None if unreadable."""
+    if header is None:
+        return None
+    text = header.strip()
+    if text.isascii() and text.isdigit():
+        return min(float(text[:9]), _LONGEST_PAUSE)
+    try:
+        moment = parsedate_to_datetime(text)
+    except ValueError:
+        return None
+    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+    pause = (moment - (now or datetime.now(UTC))).total_seconds()
+    return min(max(pause, 0.0), _LONGEST_PAUSE)
+
+
+def _no_answer(exc: Exception) -> PipelineError:
+    """Tell whether the peer was not reached, or reached and silent."""
+    match exc:
+        case aiohttp.InvalidURL():
+            return Reject("the address of the request is not valid")
+        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError() | ssl.SSLError():
+            detail = getattr(exc, "strerror", None) or type(exc).__name__
+            return Unreachable(f"no connection: {detail}")
+        case TimeoutError():
+            return NoAnswer(f"no answer within {TIMEOUT:.0f} s")
+        case _:
+            return NoAnswer(f"the connection broke before the answer ({type(exc).__name__})")
