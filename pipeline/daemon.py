@@ -134,7 +134,7 @@ class _Daemon:
         await runner.setup()
         try:
             where = await start_site(runner, self._config.server.admin)
-            self._log.info("listening", what="admin", at=where)
+            self._log.info("listening", what="admin", address=where)
             yield
         finally:
             await runner.cleanup()
@@ -147,7 +147,7 @@ class _Daemon:
         await runner.setup()
         try:
             where = await start_site(runner, self._config.server.listen, inherit=True)
-            self._log.info("listening", what="webhooks", at=where)
+            self._log.info("listening", what="webhooks", address=where)
             yield runner
         finally:
             await runner.cleanup()

@@ -50,9 +50,9 @@ async def play(out: Console, *, bookings: int, keep: bool) -> bool:
         async with run_sandbox(settings) as sandbox:
             config = _write_config(Path(folder), settings, sandbox, listen, admin)
             out.print(
-                "Simulated ROLLER and Stampede, and a real daemon between them. The allowance is "
-                f"{settings.stampede.requests} requests in {_PER:g} s\n"
-                "here; Stampede's own is 100 in 15 minutes, which the same daemon keeps.\n"
+                "Simulated ROLLER and Stampede, and a real daemon between them.\n"
+                f"The allowance is {settings.stampede.requests} requests in {_PER:g} s here; "
+                "Stampede's own is 100 in 15 minutes.\n"
                 f"Admin address: http://{admin}/api/status"
             )
             async with _daemon(Path(folder), config), aiohttp.ClientSession() as http:
@@ -125,7 +125,7 @@ async def _perform(
     wanted = {
         "bookings": bookings,
         "updates": bookings // 3,
-        "cancellations": min(bookings, max(bookings // 25, 1)),
+        "cancellations": min(max(bookings // 8, 1), bookings),
         "duplicates": max(bookings // 8, 1),
         "out_of_order": bookings // 8,
         "no_customer": bookings // 25,
@@ -199,11 +199,16 @@ def _arrived(roller: Any, stampede: Any, requests: Any) -> Table:
     tags = sum(len(guest["tags"]) for guest in stampede["guests"])
     refused = sum(one["status"] == 429 for one in requests)  # noqa: PLR2004 - Too Many Requests
     rows = (
-        ("guests", len(roller["guests"]), len(stampede["guests"]), "those with a booking to tell"),
+        (
+            "guests",
+            len(roller["guests"]),
+            len(stampede["guests"]),
+            "only who has a booking to tell",
+        ),
         ("bookings, active", here["active"], there["active"], ""),
         ("bookings, cancelled", here["cancelled"], there["cancelled"], ""),
-        ("bookings not to be told", here["not told"], 0, "drafts, and those without a customer"),
-        ("tags", "", tags, "source, channel and status of each booking"),
+        ("bookings not to be told", here["not told"], 0, "drafts, and from the till"),
+        ("tags", "", tags, "of source, channel and status"),
         ("requests", "", len(requests), f"{refused} of them over the limit"),
     )
     for what, at_roller, at_stampede, note in rows:

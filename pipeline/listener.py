@@ -116,7 +116,8 @@ async def start_site(runner: web.BaseRunner, address: Address, *, inherit: bool 
     else:
         site = web.TCPSite(runner, address.host, address.port)
     await site.start()
-    return str(runner.addresses[-1])
+    bound = runner.addresses[-1]
+    return f"{bound[0]}:{bound[1]}" if isinstance(bound, tuple) else str(bound)
 
 
 def _inherited() -> socket.socket | None:

@@ -77,7 +77,7 @@ class Reporter:
             state=state,
             budget=BudgetStatus(
                 requests=budget.limit.requests,
-                per_s=budget.limit.per,
+                per_s=float(budget.limit.per),
                 reserve=budget.limit.reserve,
                 used=budget.used,
                 left=left,

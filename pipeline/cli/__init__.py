@@ -5,12 +5,12 @@ import asyncio
 import os
 import sys
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pipeline import __version__
 from pipeline.cli import check, demo, run, sandbox, status
+from pipeline.cli.common import Commands, complain
 from pipeline.errors import ConfigError, PipelineError
 
 EXIT_FAILED = 1
@@ -35,9 +35,14 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage, 69 the daemon or a needed 
 reached, 78 the configuration is wrong, 130 interrupted.
 """
 
-#: Sets up a command's arguments, and names what runs it.
-_Command = Callable[["argparse._SubParsersAction[argparse.ArgumentParser]"], None]
-_COMMANDS: Sequence[_Command] = (demo.add, run.add, check.add, status.add, sandbox.add)
+#: In the order in which a person meets them.
+_COMMANDS: Sequence[Callable[[Commands], None]] = (
+    demo.add,
+    run.add,
+    check.add,
+    status.add,
+    sandbox.add,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -46,10 +51,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         return int(options.command(options))
     except ConfigError as exc:
-        print(exc, file=sys.stderr)
+        complain(str(exc))
         return EXIT_CONFIG
     except PipelineError as exc:
-        print(f"pipeline: {exc}", file=sys.stderr)
+        complain(f"pipeline: {exc}")
         return EXIT_FAILED
     except BrokenPipeError:
         # Whoever read our output has gone (`| head`); Python would complain again at exit.

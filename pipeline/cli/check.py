@@ -1,13 +1,13 @@
-"""`pipeline check`: is the configuration right?"""
+"""`pipeline check`: what is wrong with the configuration."""
 
 import argparse
 
 from rich.table import Table
 
-from pipeline.cli.common import add_command, configuration, console
+from pipeline.cli.common import Commands, add_command, configuration, console
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
     made = add_command(
         commands,

@@ -2,16 +2,25 @@
 
 import argparse
 import os
+import sys
 from pathlib import Path
+from typing import TypeAlias
 
 from rich.console import Console
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pipeline.config import Config, load
 
+Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse names it so
+
+
+def complain(text: str) -> None:
+    """Tell a person what is wrong."""
+    sys.stderr.write(text.rstrip() + "\n")
+
 
 def add_command(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    commands: Commands,
     name: str,
     summary: str,
     about: str,

@@ -3,7 +3,7 @@
 import argparse
 import asyncio
 
-from pipeline.cli.common import add_command, console
+from pipeline.cli.common import Commands, add_command, console
 from pipeline.demo import play
 
 _ABOUT = """\
@@ -17,7 +17,7 @@ The allowance is 100 requests in 2 s here, so that you need not wait; Stampede's
 _MOST = 2000
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
     made = add_command(commands, "demo", "see it work against simulated APIs", _ABOUT, config=False)
     made.add_argument(

@@ -3,15 +3,14 @@
 import argparse
 import asyncio
 import signal
-import sys
 
-from pipeline.cli.common import add_command, configuration
+from pipeline.cli.common import Commands, add_command, complain, configuration
 from pipeline.config import Config
 from pipeline.daemon import run
 from pipeline.errors import PipelineError
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
     made = add_command(
         commands,
@@ -25,7 +24,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _run(options: argparse.Namespace) -> int:
     config = configuration(options)
     for warning in config.warnings():
-        print(f"{options.config}: warning: {warning}", file=sys.stderr)
+        complain(f"{options.config}: warning: {warning}")
     try:
         with asyncio.Runner() as runner:
             runner.run(_until_signalled(config))

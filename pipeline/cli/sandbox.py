@@ -3,9 +3,8 @@
 import argparse
 import asyncio
 import sys
-from pathlib import Path
 
-from pipeline.cli.common import add_command
+from pipeline.cli.common import Commands, add_command, complain
 from pipeline.errors import PipelineError
 from pipeline.sandbox.configuration import render_config
 from pipeline.sandbox.serve import Address, run_sandbox
@@ -23,7 +22,7 @@ Let one request in five fail:
 """
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
     made = add_command(
         commands, "sandbox", "run simulated APIs of ROLLER and Stampede", _ABOUT, config=False
@@ -52,13 +51,10 @@ def _sandbox(options: argparse.Namespace) -> int:
 async def _serve(roller: Address, stampede: Address) -> None:
     settings = default_settings()
     async with run_sandbox(settings, roller=roller, stampede=stampede) as sandbox:
-        outbox = str(Path("sandbox.db"))
-        print("# A configuration that fits: save it as config.toml, then `pipeline run`.")
-        print(render_config(settings, sandbox, outbox=outbox), flush=True)
-        print(
-            f"ROLLER at {sandbox.roller}, Stampede at {sandbox.stampede}; Ctrl-C ends.",
-            file=sys.stderr,
-        )
+        text = render_config(settings, sandbox, outbox="sandbox.db")
+        sys.stdout.write(f"# A configuration that fits: save it as config.toml.\n{text}\n")
+        sys.stdout.flush()
+        complain(f"ROLLER at {sandbox.roller}, Stampede at {sandbox.stampede}; Ctrl-C ends.")
         await asyncio.Event().wait()
 
 

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.common import add_command, configuration, console
+from pipeline.cli.common import Commands, add_command, configuration, console
 from pipeline.client import fetch_status
 from pipeline.clock import SystemClock
 from pipeline.config import Config
@@ -21,7 +21,7 @@ from pipeline.status import Status, oldest_waiting, tally
 _UNAVAILABLE = 69
 
 
-def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add(commands: Commands) -> None:
     """Add the command."""
     made = add_command(
         commands,

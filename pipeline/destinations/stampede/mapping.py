@@ -72,7 +72,7 @@ class StampedeMapper:
     """Makes Stampede's requests; pure."""
 
     def __init__(self, settings: StampedeSettings) -> None:
-        self._serials = settings.venues
+        self._serials = {source: str(serial) for source, serial in settings.venues.items()}
         self._feeds = ConsentFeeds(
             data=settings.consent.data, email=settings.consent.email, sms=settings.consent.sms
         )

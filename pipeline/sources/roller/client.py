@@ -1,7 +1,7 @@
 """Talks to ROLLER's REST API: tokens, guests, bookings, the venue."""
 
 import asyncio
-from typing import Any, TypeVar
+from typing import Any
 from urllib.parse import quote
 
 import msgspec
@@ -14,7 +14,6 @@ from pipeline.sources.roller.guests import read_guest
 from pipeline.sources.roller.messages import read_booking, read_booking_detail, read_envelope
 from pipeline.sources.roller.settings import Country, Currency, RollerSettings, Timezone
 
-_T = TypeVar("_T")
 _OK = 200
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
@@ -148,7 +147,7 @@ class Roller:
 
 
 def _failure(reply: Reply, path: str) -> Exception:
-    """Make the exception that an answer asks for; its body is not read, for its shape is unknown."""
+    """Make the exception that an answer asks for; its body has no known shape."""
     endpoint = "/" + path.split("/")[1]
     reason = f"ROLLER answered {reply.status} to {endpoint}"
     if reply.status == _THROTTLED:
@@ -169,6 +168,6 @@ def _readable(found: Guest | None, what: str) -> Guest:
 
 def _checked(kind: type[Timezone | Currency | Country], raw: object) -> str | None:
     try:
-        return kind.parse(raw)
+        return str(kind.parse(raw))
     except ValueError:
         return None
