@@ -17,6 +17,7 @@ from pipeline.gather import Gatherer, SourceTraits
 from pipeline.intend import Intender
 from pipeline.lane import Lane
 from pipeline.log import Log
+from pipeline.means import Means
 from pipeline.model import Event
 from pipeline.outbox import Outbox
 from pipeline.plugin import VenueDetails
@@ -52,15 +53,12 @@ class Assembly:
         log: Log,
     ) -> None:
         self._config = config
-        self._outbox = outbox
         self._http = http
         self._tokens = tokens
         self._clock = clock
-        self._log = log
         self._dice = random.Random()
-        self._gatherer = Gatherer(
-            outbox, {name: _traits(settings) for name, settings in config.sources.items()}
-        )
+        traits = {name: _traits(settings) for name, settings in config.sources.items()}
+        self._means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
         self._enriched: Feed[Event] = Feed(_FEED)
         self._owed: dict[str, Feed[int]] = {name: Feed(_FEED) for name in config.destinations}
 
@@ -80,33 +78,20 @@ class Assembly:
         return Stages(
             receiver=Receiver(
                 doors,
-                self._outbox,
+                self._means,
                 max_body=self._config.server.max_body,
-                clock=self._clock,
-                log=self._log,
             ),
             doors=doors,
             enrichers=enrichers,
-            intender=Intender(
-                self._outbox,
-                self._gatherer,
-                destinations,
-                self._enriched,
-                self._owed,
-                self._clock,
-                self._log,
-            ),
+            intender=Intender(self._means, destinations, self._enriched, self._owed),
             deliverers={
                 name: Deliverer(
                     name,
                     destination,
                     budget=Budget(destination.rate_limit, self._clock),
                     lane=self._lane(),
-                    outbox=self._outbox,
-                    gatherer=self._gatherer,
+                    means=self._means,
                     owed=self._owed[name],
-                    clock=self._clock,
-                    log=self._log,
                 )
                 for name, destination in destinations.items()
             },
@@ -122,12 +107,9 @@ class Assembly:
             is_mapped=is_mapped,
             limiter=AsyncLimiter(limit.requests, limit.per),
             lane=self._lane(),
-            outbox=self._outbox,
-            gatherer=self._gatherer,
+            means=self._means,
             arrivals=door.arrivals,
             enriched=self._enriched,
-            clock=self._clock,
-            log=self._log,
         )
 
     def _lane(self) -> Lane:

@@ -101,7 +101,7 @@ class Config(Struct, frozen=True, kw_only=True):
         """Tell what works and is still not as it should be, as "path: sentence"."""
         for path, value in _leaves(self):
             if isinstance(value, Secret) and value.inline:
-                yield f'{path}: a secret in plain text; use {{ env = "NAME" }} or {{ file = "PATH" }}'
+                yield f'{path}: a secret in plain text: use {{ env = "NAME" }} or {{ file = … }}'
         fed = {source for d in self.destinations.values() for source in d.source_names()}
         for name in self.sources.keys() - fed:
             yield f"sources.{name}: no destination takes it; its events will be ignored"
@@ -167,9 +167,8 @@ class _Reader:
         sources = table.get("sources")
         for name, source in self._mapped:
             if not isinstance(sources, dict) or source not in sources:
-                self.note(
-                    f"destinations.{name}", f"there is no source {source}: add [sources.{source}]"
-                )
+                problem = f"there is no source {source}: add [sources.{source}]"
+                self.note(f"destinations.{name}", problem)
 
     def note(self, path: str, problem: str) -> None:
         """Keep a problem."""
@@ -185,10 +184,9 @@ class _Reader:
         return _USE_DEFAULT
 
     def _value(self, wanted: Any, raw: object, path: str) -> object:
-        if wanted == Mapping[str, SourceSettings]:
-            return self._plugins(SOURCES, raw, path)
-        if wanted == Mapping[str, DestinationSettings]:
-            return self._plugins(DESTINATIONS, raw, path)
+        for settings, known in _PLUGINS:
+            if wanted == Mapping[str, settings]:  # type: ignore[valid-type]
+                return self._plugins(known, raw, path)
         # A union with None is for "not given"; here it is given.
         inner = next(w for w in _alternatives(wanted) if w is not types.NoneType)
         if typing.get_origin(inner) is Mapping:
@@ -223,13 +221,18 @@ class _Reader:
             elif not isinstance(kind, str) or kind not in known:
                 self.note(_join(where, "type"), f"expected one of: {', '.join(known)}")
             else:
-                made[name] = self.struct(known[kind], table, where)
-                if known is DESTINATIONS and made[name]:
-                    self._mapped += [(name, source) for source in made[name].source_names()]
+                made[name] = settings = self.struct(known[kind], table, where)
+                if known is DESTINATIONS and settings is not None:
+                    self._mapped += [(name, source) for source in settings.source_names()]
         return made
 
 
 _USE_DEFAULT = object()
+
+_PLUGINS: tuple[tuple[Any, Mapping[str, type[Any]]], ...] = (
+    (SourceSettings, SOURCES),
+    (DestinationSettings, DESTINATIONS),
+)
 
 
 def _alternatives(wanted: Any) -> tuple[Any, ...]:

@@ -11,7 +11,7 @@ import msgspec
 
 from pipeline.attempt import Attempt
 from pipeline.budget import Budget
-from pipeline.clock import SECOND, Clock
+from pipeline.clock import SECOND
 from pipeline.errors import (
     LaneFailure,
     NoAnswer,
@@ -23,9 +23,10 @@ from pipeline.errors import (
     Unauthorized,
 )
 from pipeline.feed import Feed
-from pipeline.gather import Gatherer, Truth, booking_key
+from pipeline.gather import Truth, booking_key
 from pipeline.lane import Fate, Lane, Verdict
-from pipeline.log import Log, trace
+from pipeline.log import trace
+from pipeline.means import Means
 from pipeline.model import (
     Answer,
     Delivery,
@@ -36,7 +37,7 @@ from pipeline.model import (
     Send,
     ToldGuest,
 )
-from pipeline.outbox import Ending, Learnt, Outbox
+from pipeline.outbox import Ending, Learnt
 from pipeline.plugin import Destination
 from pipeline.transform import next_step
 from pipeline.wire import TIMEOUT, recorded_by
@@ -61,21 +62,18 @@ class Deliverer:
         *,
         budget: Budget,
         lane: Lane,
-        outbox: Outbox,
-        gatherer: Gatherer,
+        means: Means,
         owed: Feed[int],
-        clock: Clock,
-        log: Log,
     ) -> None:
         self.lane = lane
         self.budget = budget
         self._name = name
         self._destination = destination
-        self._outbox = outbox
-        self._gatherer = gatherer
+        self._outbox = means.outbox
+        self._gatherer = means.gatherer
         self._owed = owed
-        self._clock = clock
-        self._log = log
+        self._clock = means.clock
+        self._log = means.log
         self._free = asyncio.Semaphore(_WORKERS)
         self._people: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._throttled = 0
@@ -186,7 +184,7 @@ class Deliverer:
             await self._tell(delivery, attempt)
         except OutboxUnavailable:
             raise
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - the one place; the lane judges it
             if not isinstance(exc, PipelineError):
                 self._log.error("failed unexpectedly", delivery=delivery.id, trace=trace(exc))
             failure = self._throttle(exc) if isinstance(exc, Throttled) else exc

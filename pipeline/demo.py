@@ -114,7 +114,8 @@ async def _until_ready(daemon: asyncio.subprocess.Process, config: Config, log: 
         if (status := await fetch_status(config.server)) and status.ready:
             return
         await asyncio.sleep(_POLL)
-    msg = f"the daemon did not start:\n{log.read_text(errors='replace')[-2000:]}"
+    said = await asyncio.to_thread(log.read_text, errors="replace")
+    msg = f"the daemon did not start:\n{said[-2000:]}"
     raise PipelineError(msg)
 
 
@@ -145,7 +146,7 @@ async def _perform(
     with bar:
         await _follow(bar, config, told)
     answers = (await told)["answers"]
-    shown = ", ".join(f"{n} × {status}" for status, n in answers.items())
+    shown = ", ".join(f"{status} {n} times" for status, n in answers.items())
     out.print(f"\nROLLER sent {sum(answers.values())} webhooks, and was answered {shown}.")
 
 
@@ -249,7 +250,7 @@ def _phase(booking: Mapping[str, Any]) -> str:
     return "cancelled" if booking["status"] in {"Cancelled", "Deleted"} else "active"
 
 
-def _mark(holds: bool) -> str:
+def _mark(holds: object) -> str:
     return "[green]✓[/]" if holds else "[red]✗[/]"
 
 

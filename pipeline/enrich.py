@@ -7,14 +7,14 @@ import asyncio
 
 from aiolimiter import AsyncLimiter
 
-from pipeline.clock import SECOND, Clock
+from pipeline.clock import SECOND
 from pipeline.errors import OutboxUnavailable, PipelineError, Reject, Retry, Skip
 from pipeline.feed import Feed
-from pipeline.gather import Gatherer
 from pipeline.lane import Fate, Lane, Verdict
-from pipeline.log import Log, trace
+from pipeline.log import trace
+from pipeline.means import Means
 from pipeline.model import Booking, Event, EventState, Guest, Kind, Phase
-from pipeline.outbox import KnownBooking, Outbox
+from pipeline.outbox import KnownBooking
 from pipeline.plugin import Source
 
 #: Events of one source that are enriched at the same time.
@@ -42,24 +42,21 @@ class Enricher:
         is_mapped: bool,
         limiter: AsyncLimiter,
         lane: Lane,
-        outbox: Outbox,
-        gatherer: Gatherer,
+        means: Means,
         arrivals: Feed[int],
         enriched: Feed[Event],
-        clock: Clock,
-        log: Log,
     ) -> None:
         self.lane = lane
         self._name = name
         self._source = source
         self._is_mapped = is_mapped
         self._limiter = limiter
-        self._outbox = outbox
-        self._gatherer = gatherer
+        self._outbox = means.outbox
+        self._gatherer = means.gatherer
         self._arrivals = arrivals
         self._enriched = enriched
-        self._clock = clock
-        self._log = log
+        self._clock = means.clock
+        self._log = means.log
         self._free = asyncio.Semaphore(_WORKERS)
         self._stopping = False
         self._venue_lock = asyncio.Lock()
@@ -122,7 +119,7 @@ class Enricher:
             await self._enrich(event)
         except OutboxUnavailable:
             raise
-        except Exception as exc:
+        except Exception as exc:  # noqa: BLE001 - the one place; the lane judges it
             if not isinstance(exc, PipelineError):
                 self._log.error("failed unexpectedly", event=event.id, trace=trace(exc))
             verdict = self.lane.judge(

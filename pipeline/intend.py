@@ -2,13 +2,12 @@
 
 from collections.abc import Mapping
 
-from pipeline.clock import Clock
 from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip
 from pipeline.feed import Feed
-from pipeline.gather import Gatherer, Truth
-from pipeline.log import Log
+from pipeline.gather import Truth
+from pipeline.means import Means
 from pipeline.model import DeliveryKind, DeliveryState, Event, Facts, Nothing, Priority
-from pipeline.outbox import Intent, Outbox
+from pipeline.outbox import Intent
 from pipeline.plugin import Destination
 from pipeline.transform import next_step, priority
 
@@ -21,21 +20,18 @@ class Intender:
 
     def __init__(
         self,
-        outbox: Outbox,
-        gatherer: Gatherer,
+        means: Means,
         destinations: Mapping[str, Destination],
         feed: Feed[Event],
         lanes: Mapping[str, Feed[int]],
-        clock: Clock,
-        log: Log,
     ) -> None:
-        self._outbox = outbox
-        self._gatherer = gatherer
+        self._outbox = means.outbox
+        self._gatherer = means.gatherer
         self._destinations = destinations
         self._feed = feed
         self._lanes = lanes
-        self._clock = clock
-        self._log = log
+        self._clock = means.clock
+        self._log = means.log
         self._stopping = False
 
     async def run(self) -> None:

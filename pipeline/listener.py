@@ -44,11 +44,11 @@ class _Protocol(RequestHandler):
     def handle_error(
         self,
         request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
+        status: int = 500,  # noqa: ARG002
+        exc: BaseException | None = None,  # noqa: ARG002
+        message: str | None = None,  # noqa: ARG002
     ) -> web.StreamResponse:
-        """Answer 503 and close, whatever went wrong; a stranger's bytes are not worth a log line."""
+        """Answer 503 and close, whatever went wrong; a stranger's bytes are worth no log line."""
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
         return refused()

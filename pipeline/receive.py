@@ -10,18 +10,18 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 
 import msgspec
 from aiohttp import web
 from msgspec import Struct
 
-from pipeline.clock import SECOND, Clock
+from pipeline.clock import SECOND
 from pipeline.errors import OutboxUnavailable, Unreadable
 from pipeline.feed import Feed
 from pipeline.listener import Refusal
-from pipeline.log import Log
+from pipeline.means import Means
 from pipeline.model import Action, Arrival, Envelope, EventState, Kind, Origin
-from pipeline.outbox import Outbox
 from pipeline.plugin import Source
 from pipeline.settings import Keys
 
@@ -55,14 +55,12 @@ class Door(Struct, kw_only=True):
 class Receiver:
     """The webhook listener's handler."""
 
-    def __init__(
-        self, doors: Mapping[str, Door], outbox: Outbox, *, max_body: int, clock: Clock, log: Log
-    ) -> None:
+    def __init__(self, doors: Mapping[str, Door], means: Means, *, max_body: int) -> None:
         self._doors = doors
-        self._intake = outbox.intake
+        self._intake = means.outbox.intake
         self._max_body = max_body
-        self._clock = clock
-        self._log = log
+        self._clock = means.clock
+        self._log = means.log
         self._closed = False
         self._refusals_logged: dict[str, int] = {}
 
@@ -94,7 +92,7 @@ class Receiver:
         try:
             receipt = await self._intake.accept(arrival)
             if not whole and (found := _UNIQUE_ID.search(body)):
-                await self._ask_for(name, door, found[1].decode(), arrival)
+                await self._ask_for(door, found[1].decode(), arrival)
         except OutboxUnavailable as exc:
             self._log.error("outbox failed", stage="receive", source=name, reason=str(exc))
             raise Refusal("the outbox does not take it") from exc
@@ -132,7 +130,7 @@ class Receiver:
             body=body,
         )
 
-    async def _ask_for(self, name: str, door: Door, booking: str, cause: Arrival) -> None:
+    async def _ask_for(self, door: Door, booking: str, cause: Arrival) -> None:
         """Have a booking fetched whose message was too large; it is an event of its own."""
         asked = msgspec.structs.replace(
             cause,
@@ -151,10 +149,8 @@ class Receiver:
         """Take note of a wrong key; from ROLLER itself it means that ours is not what it sends."""
         if door is not None and (request.content_length or _PEEK) < _PEEK:
             body, _ = await _read(request, _PEEK)
-            try:
+            with suppress(Unreadable):
                 door.key_mismatch |= door.source.envelope(body).key is not None
-            except Unreadable:
-                pass
         known = name if door is not None else "unknown"
         now = self._clock.now()
         if now - self._refusals_logged.get(known, 0) >= 60 * SECOND:

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from msgspec import Struct, convert
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
+_PORTS = 65_535
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
 
 
@@ -67,7 +68,7 @@ class Address(Struct, frozen=True, kw_only=True):
             return cls(socket=folder / raw.removeprefix("unix:"))
         host, colon, port = raw.rpartition(":") if isinstance(raw, str) else ("", "", "")
         host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > 65535:
+        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > _PORTS:
             msg = f'expected "HOST:PORT" or "unix:PATH", not {shown(raw)}'
             raise ValueError(msg)
         return cls(host=host, port=int(port))

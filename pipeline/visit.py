@@ -78,7 +78,7 @@ def _instants(booking: Booking, zone: ZoneInfo, fallback: datetime) -> tuple[dat
 
 
 def _session(item: Item) -> tuple[datetime, datetime]:
-    """Place a session on the wall clock; an end of 00:00, or before the start, is the next day's."""
+    """Place a session on the wall clock; an end at 00:00, or before the start, is next day's."""
     first, start, end = item.first_day, item.start, item.end
     assert first is not None  # noqa: S101 - the caller chose items with both
     assert start is not None  # noqa: S101

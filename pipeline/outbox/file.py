@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, contextmanager
 from importlib import resources
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import aiosqlite
 
@@ -163,7 +164,7 @@ class Readers:
 @asynccontextmanager
 async def reading(path: Path, count: int = _READERS) -> AsyncIterator[Readers]:
     """Open read-only connections; they cannot create, write or checkpoint."""
-    uri = f"{path.absolute().as_uri()}?mode=ro"
+    uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: ASYNC240, PTH100 - no I/O
     connections = [
         aiosqlite.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
         for _ in range(count)

@@ -1,0 +1,17 @@
+"""What every stage works with, made once and handed to each."""
+
+from msgspec import Struct
+
+from pipeline.clock import Clock
+from pipeline.gather import Gatherer
+from pipeline.log import Log
+from pipeline.outbox import Outbox
+
+
+class Means(Struct, frozen=True, kw_only=True):
+    """The outbox, what is gathered from it, the time, and the log."""
+
+    outbox: Outbox
+    gatherer: Gatherer
+    clock: Clock
+    log: Log
