@@ -47,7 +47,7 @@ async def serve(app: web.Application, address: Address = FREE) -> AsyncIterator[
     A client that hangs up cancels its handler, so that a request that is never to be answered
     leaves nothing behind.
     """
-    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.2)
+    runner = web.AppRunner(app, access_log=None, handler_cancellation=True, shutdown_timeout=0.5)
     try:
         await runner.setup()
         await web.TCPSite(runner, address.host, address.port).start()

@@ -1,6 +1,7 @@
 """What the sandbox's tests share: a client, a webhook receiver, a clock."""
 
 import asyncio
+import io
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
@@ -57,7 +58,7 @@ class Api:
         async with self._session.request(
             method,
             self.url + path,
-            data=body,
+            data=None if body is None else io.BytesIO(body),
             headers=headers,
             timeout=aiohttp.ClientTimeout(total=timeout),
         ) as answer:

@@ -97,6 +97,17 @@ async def test_an_invalid_field_is_refused(stampede: Api, field: str, value: obj
     assert (await stampede.state())["bookings"] == []
 
 
+async def test_a_mistyped_serial_is_told_from_an_unknown_one(stampede: Api) -> None:
+    """The one is a slip of the pen, the other a key of another organisation."""
+    path = await _guest_path(stampede)
+    mistyped, unknown = [
+        (await stampede.post(path, booking(venue_id=serial))).json["message"]
+        for serial in ("A1B2C3", "A1B2C3D4E5F7")
+    ]
+    assert mistyped == ["venue_id must be 12 letters and digits"]
+    assert unknown == ["venue_id does not exist in this organisation"]
+
+
 @pytest.mark.parametrize(
     ("field", "value"),
     [

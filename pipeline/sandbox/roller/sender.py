@@ -4,6 +4,7 @@ https://docs.roller.app/docs/api/retry-logic-and-response-handling
 """
 
 import asyncio
+import io
 import time
 from datetime import UTC, datetime
 
@@ -149,7 +150,8 @@ class Sender:
         headers = {"Content-Type": "application/json; charset=utf-8"}
         if delivery.target.key is not None:
             headers["x-roller-apikey"] = delivery.target.key
-        body = delivery.message.body(datetime.fromtimestamp(self._clock(), UTC))
+        # As a file, because aiohttp warns of plain bytes from 1 MiB on.
+        body = io.BytesIO(delivery.message.body(datetime.fromtimestamp(self._clock(), UTC)))
         try:
             async with self._session.post(
                 delivery.target.url, data=body, headers=headers, allow_redirects=False

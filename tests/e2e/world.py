@@ -1,0 +1,215 @@
+"""A daemon's surroundings: simulated APIs, a configuration, and ways to look at what happened."""
+
+import asyncio
+import socket
+import sqlite3
+from collections import Counter
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import msgspec
+
+from pipeline import daemon
+from pipeline.client import fetch_status
+from pipeline.config import Config, load
+from pipeline.sandbox.configuration import render_config
+from pipeline.sandbox.serve import Sandbox, run_sandbox
+from pipeline.sandbox.settings import SandboxSettings, default_settings
+from pipeline.status import Status
+from tests.waiting import until
+
+KEY = "sandbox-webhook-key"
+
+#: Waits of milliseconds in place of seconds; everything else as by default.
+_QUICK = """
+[retry]
+first = "20ms"
+max = "200ms"
+"""
+
+
+def free_address() -> str:
+    """Give a loopback address whose port nobody uses."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{probe.getsockname()[1]}"
+
+
+class World:
+    """One sandbox, one configuration, one outbox."""
+
+    def __init__(
+        self, folder: Path, settings: SandboxSettings, sandbox: Sandbox, http: aiohttp.ClientSession
+    ) -> None:
+        self.folder = folder
+        self.settings = settings
+        self.sandbox = sandbox
+        self.http = http
+        self.listen = settings.roller.webhooks[0].url.removeprefix("http://").split("/")[0]
+        self.admin = free_address()
+        self.path = folder / "config.toml"
+        text = render_config(settings, sandbox, listen=self.listen, admin=self.admin)
+        self.write(text + _QUICK)
+
+    @property
+    def config(self) -> Config:
+        """The configuration as it stands in the file."""
+        return load(self.path)
+
+    @property
+    def outbox(self) -> Path:
+        """The outbox's file."""
+        return self.folder / "outbox.db"
+
+    def write(self, text: str) -> None:
+        """Write the configuration's file."""
+        self.path.write_text(text)
+
+    def replace(self, old: str, new: str) -> None:
+        """Change the configuration's file."""
+        text = self.path.read_text()
+        assert old in text
+        self.write(text.replace(old, new))
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Run the daemon in this process; leaving stops it as SIGTERM does."""
+        stop = asyncio.Event()
+        task = asyncio.create_task(daemon.run(self.config, stop), name="daemon")
+        try:
+            await until(lambda: task.done() or self.listens())
+            yield
+        finally:
+            stop.set()
+            await task
+
+    def listens(self) -> bool:
+        """Tell whether something accepts connections at the webhook address."""
+        host, _, port = self.listen.rpartition(":")
+        with socket.socket() as probe:
+            return probe.connect_ex((host, int(port))) == 0
+
+    async def status(self) -> Status:
+        """Ask the daemon how it is doing."""
+        status = await fetch_status(self.config.server)
+        assert status is not None, "the daemon does not answer"
+        return status
+
+    async def settled(self, *, timeout: float = 20.0) -> Status:
+        """Wait until nothing waits any more."""
+
+        async def nothing_waits() -> bool:
+            found = await self.status()
+            events, deliveries = found.events, found.deliveries
+            waiting = events["waiting"] + events["processing"]
+            return not waiting + deliveries["waiting"] + deliveries["sending"]
+
+        await until(nothing_waits, timeout=timeout)
+        return await self.status()
+
+    async def everything_was_answered(self) -> bool:
+        """Tell whether ROLLER has been answered 200 to every message, be it after repetitions."""
+        messages = (await self.state("roller"))["messages"]
+        return all(message["outcome"] == "delivered" for message in messages)
+
+    async def play(self, **wanted: object) -> Any:
+        """Have the simulated ROLLER make bookings and send their webhooks."""
+        return await self.control("roller", "play", wanted)
+
+    async def guest(self, **fields: object) -> int:
+        """Make a guest at ROLLER, and give the customerId."""
+        made = await self.control("roller", "guests", {"guest": fields})
+        return int(made["customerId"])
+
+    async def book(self, **change: object) -> Any:
+        """Make or change a booking at ROLLER and send its webhook."""
+        return await self.control("roller", "bookings", change)
+
+    async def control(self, peer: str, what: str, body: object) -> Any:
+        """Use a simulated API's own control."""
+        url = f"{getattr(self.sandbox, peer)}/_sandbox/{what}"
+        async with self.http.post(url, json=body) as response:
+            assert response.status == 200, await response.text()
+            return await response.json()
+
+    async def clear_faults(self, peer: str) -> None:
+        """Let a simulated API work again."""
+        url = f"{getattr(self.sandbox, peer)}/_sandbox/faults"
+        async with self.http.delete(url) as response:
+            assert response.status == 200
+
+    async def state(self, peer: str) -> Any:
+        """Give all that a simulated API holds."""
+        async with self.http.get(f"{getattr(self.sandbox, peer)}/_sandbox/state") as response:
+            return await response.json()
+
+    async def requests(self, peer: str) -> list[Any]:
+        """Give the log of a simulated API, its own control left out."""
+        async with self.http.get(f"{getattr(self.sandbox, peer)}/_sandbox/requests") as response:
+            found: list[Any] = await response.json()
+        return found
+
+    async def post(self, body: bytes, *, source: str = "leeds", key: str = KEY) -> int:
+        """Send a webhook by hand, and give the answer's status."""
+        url = f"http://{self.listen}/webhooks/{source}"
+        async with self.http.post(url, data=body, headers={"x-roller-apikey": key}) as response:
+            return response.status
+
+    def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+        """Look into the outbox as a user does: read-only."""
+        connection = sqlite3.connect(f"file:{self.outbox}?mode=ro", uri=True)
+        try:
+            return connection.execute(sql, parameters).fetchall()
+        finally:
+            connection.close()
+
+    def deliveries(self) -> Counter[tuple[str, str]]:
+        """Count the deliveries by kind and state."""
+        return Counter(self.rows("SELECT kind, state FROM deliveries"))
+
+
+def equations(status: Status) -> None:
+    """Assert that both equations of the status document hold."""
+    events, deliveries = dict(status.events), dict(status.deliveries)
+    events.pop("duplicates")
+    assert events.pop("accepted") == sum(events.values())
+    assert deliveries.pop("created") == sum(deliveries.values())
+
+
+def newest_truth(roller: Any) -> dict[str, tuple[str, str]]:
+    """Give what Stampede should hold by a simulated ROLLER: per booking the state and the e-mail."""
+    emails = {guest["customerId"]: guest["email"] for guest in roller["guests"]}
+    truth = {}
+    for one in roller["bookings"]:
+        booking = one["booking"]
+        if booking["status"] != "Draft" and booking.get("customerId") is not None:
+            gone = booking["status"] in {"Cancelled", "Deleted"}
+            email = emails[booking["customerId"]].strip().lower()
+            truth[booking["uniqueId"]] = ("cancelled" if gone else "active", email)
+    return truth
+
+
+def told(stampede: Any) -> dict[str, tuple[str, str]]:
+    """Give what a simulated Stampede holds, in the same form."""
+    return {b["event_id"]: (b["status"], b["email"]) for b in stampede["bookings"]}
+
+
+@asynccontextmanager
+async def world(
+    folder: Path, *, requests: int = 5000, per: float = 60.0, **roller: object
+) -> AsyncIterator[World]:
+    """Start a sandbox and write a configuration for it; the allowance is wide by default."""
+    settings = default_settings(f"http://{free_address()}/webhooks/leeds")
+    replace = msgspec.structs.replace
+    settings = replace(
+        settings,
+        roller=replace(settings.roller, **{"requests": 60_000, "retry_factor": 0.001, **roller}),
+        stampede=replace(settings.stampede, requests=requests, per=per),
+    )
+    async with AsyncExitStack() as stack:
+        sandbox = await stack.enter_async_context(run_sandbox(settings))
+        http = await stack.enter_async_context(aiohttp.ClientSession())
+        yield World(folder, settings, sandbox, http)
