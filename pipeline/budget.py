@@ -81,7 +81,7 @@ class Budget:
         left = self.left()
         if not left:
             return 0
-        if left > self.limit.reserve and self._spacing.has_capacity():
+        if left > self.limit.reserved and self._spacing.has_capacity():
             return Priority.BACKFILL
         return Priority.URGENT
 
@@ -109,7 +109,7 @@ class Budget:
         boot = self._clock.boot()
         if boot < self._held_until:
             return (self._held_until - boot) / SECOND
-        if self.left() > self.limit.reserve:
+        if self.left() > self.limit.reserved:
             return max(self._spaced_until - boot, 0) / SECOND
         self._expire()
         if not self._free_at:

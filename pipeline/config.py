@@ -135,11 +135,14 @@ class _Reader:
         self._decode = decoder(folder)
         self._mapped: list[tuple[str, str]] = []
 
-    def struct(self, wanted: type[_T], table: object, path: str) -> _T | None:
+    def struct(
+        self, wanted: type[_T], table: object, path: str, default: object = None
+    ) -> _T | None:
         """Build one section; None when what it needs is missing or wrong.
 
-        A wrong value that has a default is noted and replaced by the default, so that the checks
-        of the section as a whole still run and report.
+        What is not given is taken from `default`, the section as it is when nothing is given, else
+        from the type. A wrong value that has a default is noted and replaced by it, so that the
+        checks of the section as a whole still run and report.
         """
         if not isinstance(table, dict):
             self.note(path, "expected a table")
@@ -151,7 +154,7 @@ class _Reader:
         values: dict[str, object] = {}
         complete = True
         for key, field in fields.items():
-            value = self._field(field, table, _join(path, key))
+            value = self._field(field, table, _join(path, key), default)
             if value is not _USE_DEFAULT:
                 values[field.name] = value
             complete &= value is not _USE_DEFAULT or not field.required
@@ -174,16 +177,22 @@ class _Reader:
         """Keep a problem."""
         self.problems.append(f"{path}: {problem}" if path else problem)
 
-    def _field(self, field: structs.FieldInfo, table: dict[str, object], path: str) -> object:
+    def _field(
+        self, field: structs.FieldInfo, table: dict[str, object], path: str, default: object
+    ) -> object:
         if field.encode_name in table:
-            return self._value(field.type, table[field.encode_name], path)
+            return self._value(field.type, table[field.encode_name], path, field.default)
+        if field.required and default is not None:
+            return getattr(default, field.name)
         if field.required:
             self.note(path, "missing")
         elif field.type is Path:
             return self._decode(Path, str(field.default))
+        elif isinstance(field.default, Struct) and not hasattr(field.type, "parse"):
+            return self._value(field.type, {}, path, field.default)
         return _USE_DEFAULT
 
-    def _value(self, wanted: Any, raw: object, path: str) -> object:
+    def _value(self, wanted: Any, raw: object, path: str, default: object = None) -> object:
         for settings, known in _PLUGINS:
             if wanted == Mapping[str, settings]:  # type: ignore[valid-type]
                 return self._plugins(known, raw, path)
@@ -192,7 +201,8 @@ class _Reader:
         if typing.get_origin(inner) is Mapping:
             return self._mapping(typing.get_args(inner)[1], raw, path)
         if isinstance(inner, type) and issubclass(inner, Struct) and not hasattr(inner, "parse"):
-            made = self.struct(inner, raw, path)
+            given = default if isinstance(default, inner) else None
+            made = self.struct(inner, raw, path, given)
             return _USE_DEFAULT if made is None else made
         try:
             if hasattr(inner, "parse"):

@@ -39,7 +39,9 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             tokens = Tokens(path.with_name(path.name + ".tokens"), clock)
             stages = Assembly(config, outbox, http, tokens, clock, log).stages()
             for name, deliverer in stages.deliverers.items():
-                newest = 2 * deliverer.budget.limit.requests
+                limit = deliverer.budget.limit
+                await outbox.ledger.allow(name, limit.requests, round(limit.per * SECOND))
+                newest = 2 * limit.requests
                 entries = await outbox.ledger.entries(name, newest=newest)
                 deliverer.budget.restore(entries)
             reporter = Reporter(config, outbox, stages, clock)
@@ -71,32 +73,38 @@ class _Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything; once `stop` is set, end the stages in the order of the flow."""
-        stages = self._stages
-        async with asyncio.TaskGroup() as tasks, AsyncExitStack() as listeners:
-            enriching = [
-                tasks.create_task(stage.run(), name=f"enrich {name}")
-                for name, stage in stages.enrichers.items()
-            ]
-            intending = tasks.create_task(stages.intender.run(), name="transform")
-            delivering = [
-                tasks.create_task(stage.run(), name=f"deliver {name}")
-                for name, stage in stages.deliverers.items()
-            ]
-            keeping = tasks.create_task(self._keep_house(), name="housekeeping")
+        async with AsyncExitStack() as listeners:
             await listeners.enter_async_context(self._admin())
             webhooks = await listeners.enter_async_context(self._webhooks())
-            await stop.wait()
-            self._log.info("stopping")
-            self._reporter.stopping = True
-            stages.receiver.close()
-            keeping.cancel()
-            work = [*enriching, intending, *delivering]
-            with suppress(TimeoutError):
-                async with asyncio.timeout(self._config.server.shutdown_grace):
-                    await webhooks.cleanup()
-                    await self._drain(enriching, intending, delivering)
-            for task in work:
-                task.cancel()
+            async with asyncio.TaskGroup() as tasks:
+                enriching, intending, delivering = self._start(tasks)
+                keeping = tasks.create_task(self._keep_house(), name="housekeeping")
+                await stop.wait()
+                self._log.info("stopping")
+                self._reporter.stopping = True
+                self._stages.receiver.close()
+                keeping.cancel()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(self._config.server.shutdown_grace):
+                        await webhooks.cleanup()
+                        await self._drain(enriching, intending, delivering)
+                for task in (*enriching, intending, *delivering):
+                    task.cancel()
+
+    def _start(
+        self, tasks: asyncio.TaskGroup
+    ) -> tuple[list[asyncio.Task[None]], asyncio.Task[None], list[asyncio.Task[None]]]:
+        """Start the stages: enrich for each source, transform, deliver for each destination."""
+        enriching = [
+            tasks.create_task(stage.run(), name=f"enrich {name}")
+            for name, stage in self._stages.enrichers.items()
+        ]
+        intending = tasks.create_task(self._stages.intender.run(), name="transform")
+        delivering = [
+            tasks.create_task(stage.run(), name=f"deliver {name}")
+            for name, stage in self._stages.deliverers.items()
+        ]
+        return enriching, intending, delivering
 
     async def _drain(
         self,

@@ -34,6 +34,7 @@ from pipeline.model import (
     NeedsGuest,
     Nothing,
     Outcome,
+    Priority,
     Send,
     ToldGuest,
 )
@@ -50,6 +51,9 @@ _LEASE = round((3 * TIMEOUT + 30) * SECOND)
 
 _PAUSE = 1.0
 _MINUTE = 60.0
+
+#: The shortest wait for a slot, for clocks that do not agree to the microsecond.
+_TICK = 0.001
 
 
 class Deliverer:
@@ -81,12 +85,10 @@ class Deliverer:
 
     async def run(self) -> None:
         """Work until stopped; what is under way is finished first."""
-        limit = self.budget.limit
-        await self._outbox.ledger.allow(self._name, limit.requests, round(limit.per * SECOND))
         async with asyncio.TaskGroup() as tasks:
             while not self._stopping:
                 try:
-                    delivery = await self._choose()
+                    delivery, probe = await self._choose()
                 except OutboxUnavailable as exc:
                     self._log.error("outbox failed", stage="deliver", reason=str(exc))
                     await self._owed.wait(_PAUSE)
@@ -94,45 +96,49 @@ class Deliverer:
                 if delivery is not None:
                     await self._free.acquire()
                     self.budget.take()
-                    tasks.create_task(self._work(delivery), name=f"deliver d{delivery.id}")
+                    work = self._work(delivery, is_probe=probe)
+                    tasks.create_task(work, name=f"deliver d{delivery.id}")
 
     def stop(self) -> None:
         """Take no more deliveries."""
         self._stopping = True
         self._owed.ring()
 
-    async def _choose(self) -> Delivery | None:
-        """Wait until something may go, and lease what goes first; None after each wait."""
+    async def _choose(self) -> tuple[Delivery | None, bool]:
+        """Lease what goes first, and tell whether it is a probe; None after each wait."""
         self._owed.take(self._owed.size)
-        pause = self.lane.breaker.wait()
         reach = self.budget.reach()
-        if pause or not reach or self._free.locked():
-            await self._owed.wait(pause or self.budget.next_change())
-            return None
+        pause = self.lane.breaker.wait()
+        if self._free.locked() or pause or not reach:
+            # The end of a request rings; the breaker and the allowance need their time.
+            await self._owed.wait(pause or (_PAUSE if reach else self.budget.next_change()))
+            return None, False
         now = self._clock.now()
         due = await self._outbox.deliveries.next_due(self._name)
         if due is None or due > now:
             await self._owed.wait(_MINUTE if due is None else (due - now) / SECOND)
-            return None
+            return None, False
+        probe = self.lane.breaker.is_open
         if not self._destination.authorised():
             await self._authorise()
-            return None
-        probe = self.lane.breaker.is_open
+            return None, False
         delivery = await self._outbox.deliveries.claim(
             self._name, most=reach, probe=probe, now=now, until=now + _LEASE
         )
         if delivery is None:
-            # What is due may not go: its class must wait for a slot, or its guest is under way.
-            await self._owed.wait(self.budget.next_change())
-            return None
+            # What is due is of a class that must wait for a slot, or its guest is under way.
+            full = reach == Priority.BACKFILL
+            await self._owed.wait(_PAUSE if full else max(self.budget.next_change(), _TICK))
+            return None, False
         if probe:
             self.lane.breaker.probing()
         await self.budget.space(delivery.priority)
-        return delivery
+        return delivery, probe
 
     async def _authorise(self) -> None:
         """Fetch a token, on a slot of its own: it is not known whether such requests count."""
         self.budget.take()
+        self.lane.breaker.probing()
         attempt = self._attempt(None)
         try:
             with recorded_by(attempt):
@@ -144,6 +150,7 @@ class Deliverer:
             self._settle_slot(attempt)
             raise
         else:
+            self.lane.breaker.abandon()  # it tells of the token endpoint only
             await self._end_token(attempt, Outcome.OK, None)
 
     async def _end_token(self, attempt: Attempt, outcome: Outcome, note: str | None) -> None:
@@ -167,7 +174,7 @@ class Deliverer:
         self.budget.hold(pause)
         return Throttled(exc.reason, after=pause)
 
-    async def _work(self, delivery: Delivery) -> None:
+    async def _work(self, delivery: Delivery, *, is_probe: bool) -> None:
         attempt = self._attempt(delivery.id)
         try:
             await self._try(delivery, attempt)
@@ -175,6 +182,8 @@ class Deliverer:
             # Its lease ends by itself, and then the same truth is told again.
             self._log.error("outbox failed", stage="deliver", delivery=delivery.id, reason=str(exc))
         finally:
+            if is_probe:
+                self.lane.breaker.abandon()
             self._settle_slot(attempt)
             self._free.release()
             self._owed.ring()
@@ -187,6 +196,8 @@ class Deliverer:
         except Exception as exc:  # noqa: BLE001 - the one place; the lane judges it
             if not isinstance(exc, PipelineError):
                 self._log.error("failed unexpectedly", delivery=delivery.id, trace=trace(exc))
+            if isinstance(exc, Reject) and attempt.status is not None:
+                self.lane.succeeded()  # the peer answers, so it is not the peer's trouble
             failure = self._throttle(exc) if isinstance(exc, Throttled) else exc
             verdict = self.lane.judge(
                 failure,
@@ -209,12 +220,10 @@ class Deliverer:
             )
             match step:
                 case Nothing():
-                    self.lane.breaker.abandon()
                     await self._outbox.deliveries.close(
                         delivery, DeliveryState.SKIPPED, "already told", None, now=now
                     )
                 case NeedsGuest():
-                    self.lane.breaker.abandon()
                     await self._outbox.deliveries.wait_for_guest(delivery, now=now)
                 case Send():
                     await self._send(delivery, truth, step, attempt)

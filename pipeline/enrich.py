@@ -66,26 +66,30 @@ class Enricher:
         async with asyncio.TaskGroup() as tasks:
             while not self._stopping:
                 try:
-                    events = await self._take()
+                    events, probe = await self._take()
                 except OutboxUnavailable as exc:
                     self._log.error("outbox failed", stage="enrich", reason=str(exc))
                     await self._arrivals.wait(_PAUSE)
                     continue
                 for event in events:
                     await self._free.acquire()
-                    tasks.create_task(self._work(event), name=f"enrich e{event.id}")
+                    work = self._work(event, is_probe=probe)
+                    tasks.create_task(work, name=f"enrich e{event.id}")
 
     def stop(self) -> None:
         """Take no more events."""
         self._stopping = True
         self._arrivals.ring()
 
-    async def _take(self) -> list[Event]:
-        """Lease what comes next: what has just arrived, else what is due in the outbox."""
+    async def _take(self) -> tuple[list[Event], bool]:
+        """Lease what comes next: what has just arrived, else what is due in the outbox.
+
+        Tells also whether it is a probe; nothing after each wait.
+        """
         pause = self.lane.breaker.wait()
         if pause or self._free.locked():
             await self._arrivals.wait(pause or _PAUSE)
-            return []
+            return [], False
         probe = self.lane.breaker.is_open
         now = self._clock.now()
         until = now + _LEASE
@@ -102,15 +106,17 @@ class Enricher:
             await self._arrivals.wait(60.0 if due is None else max((due - now) / SECOND, 0.001))
         elif probe:
             self.lane.breaker.probing()
-        return events
+        return events, probe
 
-    async def _work(self, event: Event) -> None:
+    async def _work(self, event: Event, *, is_probe: bool) -> None:
         try:
             await self._try(event)
         except OutboxUnavailable as exc:
             # Its lease ends by itself, and then it is tried again.
             self._log.error("outbox failed", stage="enrich", event=event.id, reason=str(exc))
         finally:
+            if is_probe:
+                self.lane.breaker.abandon()
             self._free.release()
             self._arrivals.ring()
 

@@ -82,14 +82,10 @@ class Lane:
             case Retry():
                 return self._own_failure(exc, item, attempts, first_failure_at)
             case Skip():
-                self.breaker.abandon()
                 return Verdict(fate=Fate.SKIP, reason=exc.reason)
             case Reject():
-                # The peer answers, so it is not the peer's trouble.
-                self.succeeded()
                 return Verdict(fate=Fate.PARK, reason=exc.reason)
             case Unreadable():
-                self.breaker.abandon()
                 return Verdict(fate=Fate.PARK, reason=f"unreadable: {exc}")
             case _:
                 own = Retry(f"unexpected {type(exc).__name__}: see the log")
@@ -105,7 +101,6 @@ class Lane:
             case TokenRefused() if not self._refusals:
                 # Tokens end; a fresh one cures it at once.
                 self._refusals += 1
-                self.breaker.abandon()
             case TokenRefused() | Unauthorized():
                 self.state = LaneState.UNAUTHORIZED
                 self.breaker.trip()

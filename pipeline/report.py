@@ -78,7 +78,7 @@ class Reporter:
             budget=BudgetStatus(
                 requests=budget.limit.requests,
                 per_s=float(budget.limit.per),
-                reserve=budget.limit.reserve,
+                reserve=budget.limit.reserved,
                 used=budget.used,
                 left=left,
             ),

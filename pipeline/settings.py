@@ -138,13 +138,19 @@ class RateLimit(Struct, frozen=True, kw_only=True):
 
     requests: int
     per: Duration
-    reserve: int = 0
+    #: None: a fifth of `requests`, at most 20.
+    reserve: int | None = None
+
+    @property
+    def reserved(self) -> int:
+        """How many of the requests are for what is urgent."""
+        return min(self.requests // 5, 20) if self.reserve is None else self.reserve
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Tell what does not fit together, as (path below here, sentence)."""
         if self.requests < 1:
             yield "requests", "at least one request must be allowed"
-        elif not 0 <= self.reserve < self.requests:
+        elif not 0 <= self.reserved < self.requests:
             yield "reserve", f"must be at least 0 and below requests ({self.requests})"
 
 

@@ -59,8 +59,7 @@ async def _serve(roller: Address, stampede: Address) -> None:
 
 
 def _address(text: str) -> Address:
-    host, colon, port = text.rpartition(":")
-    if not colon or not host or not port.isdigit() or int(port) > 65535:  # noqa: PLR2004
-        msg = f"expected HOST:PORT, not {text!r}"
-        raise argparse.ArgumentTypeError(msg)
-    return Address(host=host.strip("[]"), port=int(port))
+    try:
+        return Address.parse(text)
+    except ValueError as exc:
+        raise argparse.ArgumentTypeError(str(exc)) from exc

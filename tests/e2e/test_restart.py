@@ -33,7 +33,7 @@ async def process(here: World, log: Path) -> AsyncIterator[asyncio.subprocess.Pr
 async def test_what_was_answered_survives_kill_9_and_the_allowance_is_kept(tmp_path: Path) -> None:
     """The promise behind every 200: killed at random moments, nothing accepted is lost."""
     chance = random.Random(20261121)
-    async with world(tmp_path, requests=60, per=3.0, retry_factor=0.0001) as here:
+    async with world(tmp_path, requests=100, per=2.0, retry_factor=0.0001) as here:
         playing = asyncio.create_task(
             here.play(bookings=25, updates=10, cancellations=3, guests=15, seed=9, concurrency=4)
         )
@@ -55,7 +55,7 @@ async def test_what_was_answered_survives_kill_9_and_the_allowance_is_kept(tmp_p
 async def test_sigterm_ends_it_with_0_within_the_grace_and_gives_back_what_was_claimed(
     here: World,
 ) -> None:
-    """systemd stops it like this at every update; nothing may hang or stay claimed."""
+    """Systemd stops it like this at every update; nothing may hang or stay claimed."""
     await here.control("stampede", "faults", {"kind": "slow", "delay": 0.3})
     async with process(here, here.folder / "daemon.log") as daemon:
         await here.play(bookings=10, seed=2)

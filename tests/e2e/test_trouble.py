@@ -146,7 +146,7 @@ async def test_an_outage_ages_nobody_and_ends_by_itself(here: World) -> None:
 
 
 async def test_a_put_whose_connection_broke_is_not_sent_twice_on_one_slot(here: World) -> None:
-    """aiohttp repeats a PUT by itself; each request on the wire must have a slot of its own."""
+    """Aiohttp repeats a PUT by itself; each request on the wire must have a slot of its own."""
     await here.control("stampede", "faults", {"kind": "reset", "method": "PUT", "count": 3})
     async with here.running():
         await here.book(booking={})

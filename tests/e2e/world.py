@@ -180,7 +180,7 @@ def equations(status: Status) -> None:
 
 
 def newest_truth(roller: Any) -> dict[str, tuple[str, str]]:
-    """Give what Stampede should hold by a simulated ROLLER: per booking the state and the e-mail."""
+    """Give what Stampede should hold, by a simulated ROLLER: per booking its state and e-mail."""
     emails = {guest["customerId"]: guest["email"] for guest in roller["guests"]}
     truth = {}
     for one in roller["bookings"]:

@@ -125,7 +125,11 @@ class Receiver:
     def app(self) -> web.Application:
         app = web.Application()
         app.router.add_post("/webhooks/test", self._receive)
+        app.router.add_route("*", "/webhooks/moved", self._redirect)
         return app
+
+    async def _redirect(self, request: web.Request) -> web.Response:
+        raise web.HTTPFound("/webhooks/test")
 
     async def _receive(self, request: web.Request) -> web.Response:
         body = await request.read()

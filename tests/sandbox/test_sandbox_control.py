@@ -106,6 +106,20 @@ async def test_a_timeout_never_answers(stampede: Api) -> None:
     assert (await stampede.state())["guests"] == []
 
 
+async def test_a_client_that_gives_up_leaves_nothing_behind(stampede: Api) -> None:
+    """A long test with many time-outs must not fill the server with waiting requests."""
+    before = len(asyncio.all_tasks())
+    await stampede.fault(kind="timeout", count=3)
+    for _ in range(3):
+        with pytest.raises(TimeoutError):
+            await stampede.post("/v1/guests", guest(), timeout=0.05)
+
+    async def gone() -> bool:
+        return len(asyncio.all_tasks()) <= before
+
+    await until(gone)
+
+
 async def test_a_reset_breaks_the_connection(stampede: Api) -> None:
     """The client sees a reset connection, not an answer."""
     await stampede.fault(kind="reset", count=1)

@@ -104,6 +104,13 @@ async def test_a_receiver_that_does_not_answer_in_time_has_failed(
     assert len(receiver.received) >= 2
 
 
+async def test_a_redirect_is_not_followed(roller: Api, receiver: Receiver) -> None:
+    """A proxy that moves the address breaks the webhook, as it would with the vendor."""
+    moved = {"url": receiver.url.replace("test", "moved"), "text": "x"}
+    assert (await roller.post("/_sandbox/send", moved)).json["answers"] == {"302": 1}
+    assert receiver.received == []
+
+
 async def test_a_receiver_that_is_not_there_has_failed(roller: Api) -> None:
     """A daemon that is being restarted loses nothing."""
     away = {"url": "http://127.0.0.1:9/webhooks/test"}

@@ -48,7 +48,7 @@ class StampedeSettings(Struct, frozen=True, kw_only=True):
     mode: Literal["api", "registration"] = "api"
     registration_path: str | None = None
     #: "100 requests every 15 minutes": https://developer.stampede.ai, introduction.
-    rate_limit: RateLimit = RateLimit(requests=100, per=Duration(900), reserve=20)
+    rate_limit: RateLimit = RateLimit(requests=100, per=Duration(900))
     tags: tuple[Literal["source", "channel", "status"], ...] = ("source", "channel", "status")
     consent: ConsentSettings = ConsentSettings()
     first_contact: Literal["check", "trust"] = "check"
