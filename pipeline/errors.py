@@ -79,7 +79,14 @@ class LaneFailure(Retry):
 
 
 class TokenRefused(LaneFailure):
-    """The peer refuses the token, which has been dropped; a fresh one may cure it."""
+    """The peer refuses the token, which has been dropped; a fresh one may cure it.
+
+    `late` says that it was dropped before, by another request that met the same refusal.
+    """
+
+    def __init__(self, reason: str, *, late: bool = False) -> None:
+        super().__init__(reason)
+        self.late = late
 
 
 class Unauthorized(LaneFailure):

@@ -98,6 +98,8 @@ class Lane:
             case Throttled():
                 self.state = LaneState.THROTTLED
                 self.breaker.trip(after=exc.after)
+            case TokenRefused(late=True):
+                return  # the request that met it first has told
             case TokenRefused() if not self._refusals:
                 # Tokens end; a fresh one cures it at once.
                 self._refusals += 1

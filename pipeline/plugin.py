@@ -57,8 +57,8 @@ class Session(Protocol):
     def keep_token(self, token: str, *, lifetime: float) -> None:
         """Keep a token for `lifetime` seconds, across restarts too."""
 
-    def drop_token(self, token: str) -> None:
-        """Forget this token, unless another has taken its place meanwhile."""
+    def drop_token(self, token: str) -> bool:
+        """Forget this token; False when it was not the one kept (any more)."""
 
 
 class VenueDetails(Struct, frozen=True, kw_only=True):

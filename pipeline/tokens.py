@@ -48,12 +48,14 @@ class Tokens:
         self._tokens[name] = _Token(token=token, credentials=credentials, renew_at=renew_at)
         self._save()
 
-    def drop(self, name: str, token: str) -> None:
-        """Forget this token, unless another has taken its place."""
+    def drop(self, name: str, token: str) -> bool:
+        """Forget this token; False when it was not the one kept."""
         kept = self._tokens.get(name)
-        if kept is not None and kept.token == token:
-            del self._tokens[name]
-            self._save()
+        if kept is None or kept.token != token:
+            return False
+        del self._tokens[name]
+        self._save()
+        return True
 
     def _load(self) -> dict[str, _Token]:
         try:

@@ -113,9 +113,9 @@ class PeerSession:
         """Keep a token for `lifetime` seconds."""
         self._tokens.keep(self._name, self._credentials, token, lifetime=lifetime)
 
-    def drop_token(self, token: str) -> None:
-        """Forget this token."""
-        self._tokens.drop(self._name, token)
+    def drop_token(self, token: str) -> bool:
+        """Forget this token; False when it was not the one kept."""
+        return self._tokens.drop(self._name, token)
 
 
 def retry_after(header: str | None, now: datetime | None = None) -> float | None:

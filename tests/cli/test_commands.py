@@ -201,7 +201,9 @@ def test_the_shipped_configuration_is_right(
     assert full.outbox == plain.outbox
     assert full.retry == plain.retry
     limits = [config.destinations["stampede"].rate_limit for config in (full, plain)]
-    assert [(one.requests, one.per, one.reserved) for one in limits] == [(100, 900, 20)] * 2
+    assert [(one.requests, float(one.per), one.reserved) for one in limits] == [
+        (100, 900.0, 20)
+    ] * 2
     assert list(plain.warnings()) == []
 
 

@@ -80,6 +80,22 @@ async def test_a_token_that_ended_early_is_renewed_and_nothing_parks(here: World
     assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))
 
 
+async def test_many_requests_that_meet_a_dead_token_cost_one_new_one(here: World) -> None:
+    """Eight requests under way meet the same 401; that is one event, and no wrong secret."""
+    async with here.running():
+        await here.play(bookings=8, seed=1)
+        await here.settled()
+        url = f"{here.sandbox.stampede}/_sandbox/tokens"
+        async with here.http.delete(url) as response:
+            assert response.status == 200
+        await here.control("stampede", "faults", {"kind": "slow", "delay": 0.05})
+        await here.play(bookings=8, seed=2)
+        await here.settled()
+    log = await here.requests("stampede")
+    assert len([r for r in log if r["path"] == "/oauth/token"]) == 2
+    assert here.rows("SELECT max(attempts) FROM deliveries") == [(1,)]
+
+
 async def test_tokens_are_kept_across_restarts_in_a_file_only_we_may_read(here: World) -> None:
     """A restart loop must not use up the token endpoint's own limit of 20 a minute."""
     for _ in range(3):

@@ -75,14 +75,15 @@ class Stampede:
 
     async def send(self, request: Request) -> Answer:
         """Send one request; Answer only for a success whose body is what the call promises."""
-        token = self._session.token() or ""
+        token = self._session.token()
+        if token is None:
+            raise TokenRefused("the token was dropped meanwhile", late=True)
         headers = _JSON | {"Authorization": f"Bearer {token}"}
         call = self._call(request.method, request.path, request.body, headers)
         reply = await self._session.call(call)
         if reply.status == _UNAUTHORIZED:
-            self._session.drop_token(token)
-            msg = "Stampede refuses the token (401)"
-            raise TokenRefused(msg)
+            dropped = self._session.drop_token(token)
+            raise TokenRefused("Stampede refuses the token (401)", late=not dropped)
         return _understand(request, reply, call)
 
     def _call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Call:
