@@ -101,7 +101,7 @@ class Config(Struct, frozen=True, kw_only=True):
         """Tell what works and is still not as it should be, as "path: sentence"."""
         for path, value in _leaves(self):
             if isinstance(value, Secret) and value.inline:
-                yield f'{path}: a secret in plain text: use {{ env = "NAME" }} or {{ file = … }}'
+                yield f'{path}: in plain text: better {{ env = "NAME" }}'
         fed = {source for d in self.destinations.values() for source in d.source_names()}
         for name in self.sources.keys() - fed:
             yield f"sources.{name}: no destination takes it; its events will be ignored"

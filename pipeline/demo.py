@@ -204,13 +204,13 @@ def _arrived(roller: Any, stampede: Any, requests: Any) -> Table:
             "guests",
             len(roller["guests"]),
             len(stampede["guests"]),
-            "only who has a booking to tell",
+            "who hold a booking",
         ),
         ("bookings, active", here["active"], there["active"], ""),
         ("bookings, cancelled", here["cancelled"], there["cancelled"], ""),
-        ("bookings not to be told", here["not told"], 0, "drafts, and from the till"),
-        ("tags", "", tags, "of source, channel and status"),
-        ("requests", "", len(requests), f"{refused} of them over the limit"),
+        ("bookings not to be told", here["not told"], 0, "drafts, walk-ins"),
+        ("tags", "", tags, "source, channel, status"),
+        ("requests", "", len(requests), f"{refused} over the limit"),
     )
     for what, at_roller, at_stampede, note in rows:
         table.add_row(what, str(at_roller), str(at_stampede), note)

@@ -2,6 +2,7 @@
 
 import argparse
 
+from rich.markup import escape
 from rich.table import Table
 
 from pipeline.cli.common import Commands, add_command, configuration, console
@@ -21,7 +22,10 @@ def add(commands: Commands) -> None:
 
 def _check(options: argparse.Namespace) -> int:
     config = configuration(options)
-    table = Table("", "what", "what to do", box=None, header_style="bold")
+    table = Table(box=None, show_header=False)
+    table.add_column(no_wrap=True)
+    table.add_column(no_wrap=True)
+    table.add_column(overflow="fold")
     for name, source in config.sources.items():
         table.add_row("[green]ok[/]", f"sources.{name}", f"{source.type} at {source.base_url}")
     for name, destination in config.destinations.items():
@@ -29,6 +33,6 @@ def _check(options: argparse.Namespace) -> int:
         table.add_row("[green]ok[/]", f"destinations.{name}", f"{destination.type}, takes {fed}")
     for warning in config.warnings():
         path, _, sentence = warning.partition(": ")
-        table.add_row("[yellow]warning[/]", path, sentence)
+        table.add_row("[yellow]warning[/]", path, escape(sentence))
     console().print(table)
     return 0

@@ -20,6 +20,9 @@ from pipeline.status import Status, oldest_waiting, tally
 
 _UNAVAILABLE = 69
 
+#: Counted beside the events, not among them.
+_ASIDE = "duplicates"
+
 
 def add(commands: Commands) -> None:
     """Add the command."""
@@ -71,11 +74,11 @@ async def _at_rest(config: Config) -> Status:
 def _print(out: Console, found: Status) -> None:
     out.print(_headline(found))
     for reason in found.reasons:
-        out.print(f"  [yellow]![/] {escape(reason)}")
-    out.print(_counts("events", found.events))
-    out.print(_counts("deliveries", found.deliveries))
+        out.print(f"[yellow]![/] {escape(reason)}", soft_wrap=True)
+    out.print(f"events      {_equation(found.events, 'accepted')}", soft_wrap=True)
+    out.print(f"deliveries  {_equation(found.deliveries, 'created')}", soft_wrap=True)
     if found.oldest_waiting_s is not None:
-        out.print(f"The oldest work that is due has waited for {duration(found.oldest_waiting_s)}.")
+        out.print(f"The oldest work that is due has waited {duration(found.oldest_waiting_s)}.")
     if found.destinations or found.sources:
         out.print(_peers(found))
 
@@ -87,23 +90,22 @@ def _headline(found: Status) -> str:
     return f"running since {found.started_at}, {ready}"
 
 
-def _counts(title: str, counts: Mapping[str, int]) -> Table:
-    table = Table(title=title, title_justify="left", box=box.SIMPLE_HEAD)
-    for name in counts:
-        table.add_column(name, justify="right")
-    table.add_row(*(f"{n:,}" if n else "[dim]0[/]" for n in counts.values()))
-    return table
+def _equation(counts: Mapping[str, int], total: str) -> str:
+    """Write a sum and its parts, those that are not zero; duplicates are no part of it."""
+    parts = [f"{n:,} {name}" for name, n in counts.items() if n and name not in {total, _ASIDE}]
+    aside = f"   ({counts[_ASIDE]:,} received again)" if counts.get(_ASIDE) else ""
+    return f"{counts[total]:,} {total}{' = ' if parts else ''}{' + '.join(parts)}{aside}"
 
 
 def _peers(found: Status) -> Table:
-    table = Table("peer", "state", "waiting", "allowance", "", box=box.SIMPLE_HEAD)
+    table = Table("peer", "state", "waiting", "allowance used", "", box=box.SIMPLE_HEAD)
     for name, one in found.destinations.items():
         spent = f"{one.budget.used} of {one.budget.requests} in {duration(one.budget.per_s)}"
         eta = f"done in about {duration(one.eta_s)}" if one.eta_s else ""
-        table.add_row(name, _state(one.state), f"{one.waiting:,}", spent, one.last_error or eta)
+        table.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
     for name, source in found.sources.items():
-        heard = f"last event {source.last_event_at}" if source.last_event_at else "no event yet"
-        table.add_row(name, _state(source.state), "", "", source.last_error or heard)
+        heard = (source.last_event_at or "none since the start").removesuffix("Z").split(".")[0]
+        table.add_row(name, _state(source.state), "", "", f"last event: {heard}")
     return table
 
 
