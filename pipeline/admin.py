@@ -6,8 +6,9 @@ what changes anything must say that it is JSON and come from our own origin.
 """
 
 import hmac
+import re
+from collections.abc import Mapping
 from ipaddress import ip_address
-from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
@@ -16,13 +17,28 @@ from aiohttp.typedefs import Handler, Middleware
 from pipeline.config import Server
 from pipeline.report import Reporter
 
+#: A name or an address, an IPv6 one in brackets, and a port.
+_HOST = re.compile(r"(\[[^]]+\]|[^][:/?#@]+)(?::\d+)?")
+
 _OPEN = {"/healthz", "/"}
+_OPEN_FOLDER = "/static/"
 _SAFE = {"GET", "HEAD"}
+
+#: On every answer, unless it says otherwise itself: nobody may guess its type, keep it, frame it,
+#: run anything in it, or learn where it came from.
+_HEADERS: Mapping[str, str] = {
+    "X-Content-Type-Options": "nosniff",
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
 
 
 def admin_app(server: Server, reporter: Reporter) -> web.Application:
     """Make the application of the admin listener."""
     app = web.Application(middlewares=[_guard(server)])
+    app.on_response_prepare.append(_harden)
     admin = _Admin(reporter)
     app.router.add_get("/healthz", admin.healthz)
     app.router.add_get("/readyz", admin.readyz)
@@ -58,16 +74,18 @@ def _guard(server: Server) -> Middleware:
     async def guard(request: web.Request, handler: Handler) -> web.StreamResponse:
         if not _is_ours(request.headers.get("Host", ""), server.admin_hosts):
             return _no(421, "this Host name is not in server.admin_hosts")
-        if token is not None and request.path not in _OPEN and not _has_token(request, token):
+        if token is not None and not _is_open(request.path) and not _has_token(request, token):
             return _no(401, "Authorization: Bearer with server.admin_token is needed")
         if request.method not in _SAFE and (reason := _foreign(request)):
             return _no(403, reason)
-        response = await handler(request)
-        response.headers["X-Content-Type-Options"] = "nosniff"
-        response.headers["Cache-Control"] = "no-store"
-        return response
+        return await handler(request)
 
     return guard
+
+
+async def _harden(_: web.Request, response: web.StreamResponse) -> None:
+    for name, value in _HEADERS.items():
+        response.headers.setdefault(name, value)
 
 
 def _no(status: int, reason: str) -> web.Response:
@@ -78,14 +96,12 @@ def _no(status: int, reason: str) -> web.Response:
 
 def _is_ours(host: str, allowed: tuple[str, ...]) -> bool:
     """Tell whether a Host header names us: an IP address, localhost, or a configured name."""
-    try:
-        name = (urlsplit(f"//{host}").hostname or "").lower()
-    except ValueError:
-        return False
+    found = _HOST.fullmatch(host)
+    name = found[1].lower() if found else ""
     if name == "localhost" or name in {one.lower() for one in allowed}:
         return True
     try:
-        ip_address(name)
+        ip_address(name.strip("[]"))
     except ValueError:
         return False
     return True
@@ -97,11 +113,18 @@ def _has_token(request: web.Request, token: bytes) -> bool:
     return matches and scheme.lower() == "bearer"
 
 
+def _is_open(path: str) -> bool:
+    return path in _OPEN or path.startswith(_OPEN_FOLDER)
+
+
 def _foreign(request: web.Request) -> str | None:
     """Tell why a changing request may have been made by a foreign page; None when it was not."""
-    if request.content_type != "application/json":
+    # Read by hand: the parsers of aiohttp and urllib raise on some of what may stand in these.
+    kind = request.headers.get("Content-Type", "").partition(";")[0]
+    if kind.strip().lower() != "application/json":
         return "Content-Type: application/json is needed"
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.headers.get("Host"):
+    host = request.headers.get("Host", "")
+    if origin is not None and origin.partition("://")[2].lower() != host.lower():
         return "the Origin is another one"
     return None

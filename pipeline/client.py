@@ -9,6 +9,7 @@ from pipeline.status import Status
 
 _TIMEOUT = aiohttp.ClientTimeout(total=5.0, connect=2.0)
 _OK = 200
+_UNAUTHORIZED = 401
 
 _status = msgspec.json.Decoder(Status)
 
@@ -21,20 +22,25 @@ async def fetch_status(server: Server) -> Status | None:
     address = server.admin
     connector = aiohttp.UnixConnector(str(address.socket)) if address.socket else None
     host = "localhost" if address.socket else str(address)
-    headers = {}
+    # A name that the daemon knows, whatever name the configuration calls its address by.
+    headers = {"Host": "localhost"}
     if server.admin_token:
         headers["Authorization"] = f"Bearer {server.admin_token.reveal()}"
     async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
         try:
-            async with session.get(f"http://{host}/api/status", headers=headers) as response:
+            url = f"http://{host}/api/status"
+            async with session.get(url, headers=headers, allow_redirects=False) as response:
                 body = await response.read()
         except (aiohttp.ClientError, TimeoutError, OSError):
             return None
+    if response.status == _UNAUTHORIZED:
+        msg = f"the daemon at {address} refuses server.admin_token: has it been changed since?"
+        raise PipelineError(msg)
     if response.status != _OK:
         msg = f"what listens at {address} answered {response.status}: is it this pipeline?"
         raise PipelineError(msg)
     try:
         return _status.decode(body)
-    except msgspec.DecodeError as exc:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         msg = f"what listens at {address} is not a pipeline of this version"
         raise PipelineError(msg) from exc

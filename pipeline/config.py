@@ -17,7 +17,7 @@ from msgspec import Struct, structs
 
 from pipeline.errors import ConfigError
 from pipeline.plugins import DESTINATIONS, SOURCES, DestinationSettings, SourceSettings
-from pipeline.settings import Address, Duration, Secret, Url, decoder
+from pipeline.settings import Address, Duration, Hook, Secret, decoder
 
 _T = TypeVar("_T", bound=Struct)
 
@@ -82,8 +82,13 @@ class Log(Struct, frozen=True, kw_only=True):
 class Alerts(Struct, frozen=True, kw_only=True):
     """Whom to tell when something needs a person."""
 
-    webhook: Url
+    webhook: Hook
     after_parked: int = 1
+
+    def problems(self) -> Iterator[tuple[str, str]]:
+        """Refuse to be alarmed by nothing."""
+        if self.after_parked < 1:
+            yield "after_parked", "must be at least 1"
 
 
 class Config(Struct, frozen=True, kw_only=True):
@@ -103,7 +108,7 @@ class Config(Struct, frozen=True, kw_only=True):
             if isinstance(value, Secret) and value.inline:
                 yield f'{path}: in plain text: better {{ env = "NAME" }}'
         fed = {source for d in self.destinations.values() for source in d.source_names()}
-        for name in self.sources.keys() - fed:
+        for name in sorted(self.sources.keys() - fed):
             yield f"sources.{name}: no destination takes it; its events will be ignored"
 
 
@@ -141,37 +146,37 @@ class _Reader:
         """Build one section; None when what it needs is missing or wrong.
 
         What is not given is taken from `default`, the section as it is when nothing is given, else
-        from the type. A wrong value that has a default is noted and replaced by it, so that the
-        checks of the section as a whole still run and report.
+        from the type. A wrong value is noted and replaced by the default, or by None if there is
+        none, so that the checks of the section as a whole still run and report.
         """
         if not isinstance(table, dict):
             self.note(path, "expected a table")
             return None
         fields = {field.encode_name: field for field in structs.fields(wanted)}
-        for key in table.keys() - fields.keys():
+        for key in sorted(table.keys() - fields.keys()):
             known = ", ".join(sorted(fields))
             self.note(_join(path, key), f"there is no such key; known here: {known}")
         values: dict[str, object] = {}
-        complete = True
+        lacking: set[str] = set()
         for key, field in fields.items():
             value = self._field(field, table, _join(path, key), default)
+            if value is _USE_DEFAULT and field.required:
+                value = getattr(default, field.name, None)
+                lacking |= {key} if value is None else set()
             if value is not _USE_DEFAULT:
                 values[field.name] = value
-            complete &= value is not _USE_DEFAULT or not field.required
-        if not complete:
-            return None
         made = wanted(**values)
         for below, problem in made.problems() if hasattr(made, "problems") else ():
-            self.note(_join(path, below), problem)
-        return made
+            if below not in lacking:
+                self.note(_join(path, below), problem)
+        return None if lacking else made
 
     def check_mappings(self, table: Mapping[str, Any]) -> None:
         """Refuse mappings to sources that are not there, whatever else is wrong."""
         sources = table.get("sources")
-        for name, source in self._mapped:
+        for path, source in self._mapped:
             if not isinstance(sources, dict) or source not in sources:
-                problem = f"there is no source {source}: add [sources.{source}]"
-                self.note(f"destinations.{name}", problem)
+                self.note(path, f"there is no source {source}: add [sources.{source}]")
 
     def note(self, path: str, problem: str) -> None:
         """Keep a problem."""
@@ -231,10 +236,17 @@ class _Reader:
             elif not isinstance(kind, str) or kind not in known:
                 self.note(_join(where, "type"), f"expected one of: {', '.join(known)}")
             else:
-                made[name] = settings = self.struct(known[kind], table, where)
-                if known is DESTINATIONS and settings is not None:
-                    self._mapped += [(name, source) for source in settings.source_names()]
+                made[name] = self.struct(known[kind], table, where)
+                if known is DESTINATIONS:
+                    self._map(table, where, known[kind].sources_key)
         return made
+
+    def _map(self, table: Mapping[str, object], path: str, key: str) -> None:
+        """Keep which sources a destination names, as the keys of a table or in a list."""
+        named = table.get(key)
+        for source in named if isinstance(named, dict | list) else ():
+            if isinstance(source, str):
+                self._mapped.append((_join(_join(path, key), source), source))
 
 
 _USE_DEFAULT = object()

@@ -1,6 +1,6 @@
 """Amounts of money: exact decimals in, whole minor units of ISO 4217 out."""
 
-from decimal import Decimal
+from decimal import Context, Decimal, Inexact
 
 from pipeline.errors import Reject
 
@@ -29,13 +29,16 @@ _HUNDREDTHS = frozenset(
 #: An amount of this size or more is a mistake, whatever the currency: 10^12.
 _MOST_DIGITS = 12
 
+#: Refuses to round; its 28 digits hold every amount below 10^12 in any minor unit.
+_EXACT = Context(prec=28, traps=[Inexact])
+
 
 def is_sane(amount: Decimal) -> bool:
     """Tell whether an amount can be reckoned with: finite, and below 10^12 in size.
 
     To be asked before any arithmetic: Decimal reads "NaN" and "1e999999999", and overflows later.
     """
-    return amount.is_finite() and abs(amount.adjusted()) < _MOST_DIGITS
+    return amount.is_finite() and amount.adjusted() < _MOST_DIGITS
 
 
 def digits(currency: str) -> int | None:
@@ -56,8 +59,9 @@ def minor_units(amount: Decimal, currency: str) -> int:
     if not is_sane(amount):
         msg = "the amount is not a finite number below 10^12"
         raise Reject(msg)
-    scaled = amount.scaleb(places)
-    if scaled != scaled.to_integral_value():
-        msg = f"the amount {amount} is finer than {currency} has digits ({places})"
-        raise Reject(msg)
-    return int(scaled)
+    try:
+        exact = _EXACT.quantize(amount, Decimal(1).scaleb(-places))
+    except Inexact:
+        msg = f"the amount {str(amount)[:40]} is finer than {currency} has digits ({places})"
+        raise Reject(msg) from None
+    return int(exact.scaleb(places))

@@ -9,14 +9,19 @@ import re
 import stat
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Protocol, Self, cast
-from urllib.parse import urlsplit
+from typing import Annotated, Protocol, Self, cast
+from urllib.parse import SplitResult, urlsplit
 
-from msgspec import Struct, convert
+from msgspec import Meta, Struct, convert
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _PORTS = 65_535
+#: A hundred years; sums of times and durations are to stay in the calendar.
+_LONGEST_DURATION = 36_525 * 86_400.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
+
+#: A text that is not empty.
+Text = Annotated[str, Meta(min_length=1)]
 
 
 class Duration(float):
@@ -26,7 +31,8 @@ class Duration(float):
     def parse(cls, raw: object, _folder: Path | None = None) -> Self:
         """Read the text form; ValueError for anything else, and for nothing at all ("0s")."""
         found = _DURATION.fullmatch(raw.strip()) if isinstance(raw, str) else None
-        if not found or not (seconds := float(found[1]) * _UNITS[found[2]]):
+        seconds = float(found[1]) * _UNITS[found[2]] if found else 0.0
+        if not 0.0 < seconds <= _LONGEST_DURATION:
             msg = f'expected a duration such as "90s", "15m", "24h" or "30d", not {shown(raw)}'
             raise ValueError(msg)
         return cls(seconds)
@@ -40,18 +46,27 @@ class Url(str):
     @classmethod
     def parse(cls, raw: object, _folder: Path | None = None) -> Self:
         """Check the form; ValueError when it is not an absolute http(s) URL."""
-        parts = urlsplit(raw) if isinstance(raw, str) else None
-        if (
-            not parts
-            or parts.scheme not in {"http", "https"}
-            or not parts.hostname
-            or parts.username
-            or parts.query
-            or parts.fragment
-        ):
-            msg = f'expected an address such as "https://api.example.com", not {shown(raw)}'
+        parts = _address(raw)
+        if parts is None or parts.query or not isinstance(raw, str):
+            # What has an @ may hold a password.
+            given = "one with credentials" if "@" in str(raw) else shown(raw)
+            msg = f'expected an address such as "https://api.example.com", not {given}'
             raise ValueError(msg)
-        return cls(str(raw).rstrip("/"))
+        return cls(raw.rstrip("/"))
+
+
+class Hook(str):
+    """An http(s) address to send to as it is; chat tools put their keys into its path or query."""
+
+    __slots__ = ()
+
+    @classmethod
+    def parse(cls, raw: object, _folder: Path | None = None) -> Self:
+        """Check the form; ValueError, which does not quote it, when nothing can be sent there."""
+        if _address(raw) is None or not isinstance(raw, str):
+            msg = 'expected an address such as "https://hooks.example.com/key"'
+            raise ValueError(msg)
+        return cls(raw)
 
 
 class Address(Struct, frozen=True, kw_only=True):
@@ -167,12 +182,25 @@ def decoder(folder: Path) -> Callable[[type, object], object]:
 
     def decode(wanted: type, raw: object) -> object:
         if issubclass(wanted, Path):
-            return folder / convert(raw, str)
+            return folder / convert(raw, Text)
         if hasattr(wanted, "parse"):
             return cast("type[Parsed]", wanted).parse(raw, folder)
         raise NotImplementedError(wanted)
 
     return decode
+
+
+def _address(raw: object) -> SplitResult | None:
+    """Split an absolute http(s) URL without credentials or fragment; None for anything else."""
+    if not isinstance(raw, str) or not raw.isprintable() or " " in raw:
+        return None
+    try:
+        parts = urlsplit(raw)
+        port = parts.port
+    except ValueError:
+        return None
+    good = parts.scheme in {"http", "https"} and parts.hostname and port != 0
+    return parts if good and "@" not in parts.netloc and not parts.fragment else None
 
 
 def _fetch(where: str, name: str, folder: Path) -> str:

@@ -15,6 +15,10 @@ from pipeline.clock import SECOND, Clock
 #: A token is renewed this long before it expires, or after nine tenths of a shorter life.
 _EARLY = 300.0
 
+#: A life that a peer may state. With none at all, nothing but tokens would be asked for.
+_SHORTEST_LIFE = 60.0
+_LONGEST_LIFE = 30 * 86_400.0
+
 
 class _Token(Struct, frozen=True, kw_only=True):
     token: str
@@ -42,7 +46,8 @@ class Tokens:
         return kept.token
 
     def keep(self, name: str, credentials: str, token: str, *, lifetime: float) -> None:
-        """Keep a token that lives for `lifetime` seconds."""
+        """Keep a token that lives for `lifetime` seconds, within reason."""
+        lifetime = min(max(lifetime, _SHORTEST_LIFE), _LONGEST_LIFE)
         usable = max(lifetime - _EARLY, lifetime * 0.9)
         renew_at = self._clock.now() + round(usable * SECOND)
         self._tokens[name] = _Token(token=token, credentials=credentials, renew_at=renew_at)

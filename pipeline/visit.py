@@ -82,7 +82,7 @@ def _session(item: Item) -> tuple[datetime, datetime]:
     first, start, end = item.first_day, item.start, item.end
     assert first is not None  # noqa: S101 - the caller chose items with both
     assert start is not None  # noqa: S101
-    last = item.last_day or first
+    last = max(item.last_day or first, first)
     if end is None:
         return datetime.combine(first, start), datetime.combine(last, _MIDNIGHT) + _DAY
     starts, ends = datetime.combine(first, start), datetime.combine(last, end)

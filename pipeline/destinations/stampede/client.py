@@ -67,7 +67,7 @@ class Stampede:
             raise Unauthorized(msg)
         try:
             token = _token_decoder.decode(reply.body) if reply.status in _OK else None
-        except (msgspec.DecodeError, UnicodeDecodeError):
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             token = None
         if token is None:
             raise fail(reply, call, promised="an access token")

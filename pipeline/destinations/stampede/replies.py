@@ -15,7 +15,6 @@ from pipeline.redact import redact
 
 _OK = range(200, 300)
 _THROTTLED = 429
-_NOT_FOUND = 404
 #: Answers that ask for the same request again, by RFC 9110 §15 and RFC 8470 (425).
 _AGAIN = {408, 425, *range(500, 600)}
 
@@ -31,16 +30,17 @@ class _Problem(Struct, frozen=True, kw_only=True):
     error_description: str | None = None
 
 
-class _Personal(Struct, frozen=True, kw_only=True):
-    """What of a request is about a person, and may come back in an error."""
+class _Private(Struct, frozen=True, kw_only=True):
+    """What of a request nobody else may see, and may come back in an error."""
 
     email: str = ""
     first: str = ""
     last: str = ""
     phone: str = ""
+    client_secret: str = ""
 
 
-_personal = msgspec.json.Decoder(_Personal)
+_private = msgspec.json.Decoder(_Private)
 _created = msgspec.json.Decoder(_Created)
 _problem = msgspec.json.Decoder(_Problem)
 
@@ -84,12 +84,12 @@ def message(body: bytes, call: Call) -> str:
     """Give the vendor's own words, without what the request said about a person."""
     try:
         problem = _problem.decode(body)
+        parts = [*_texts(problem.message), *_texts(problem.errors)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
-    parts = [*_texts(problem.message), *_texts(problem.errors)]
     parts += [text for text in (problem.error, problem.error_description) if text]
-    told = _personal.decode(call.body or b"{}")
-    return redact("; ".join(dict.fromkeys(parts)), (told.email, told.first, told.last, told.phone))
+    private = _private.decode(call.body or b"{}")
+    return redact("; ".join(dict.fromkeys(parts)), msgspec.structs.astuple(private))
 
 
 def _texts(node: object) -> list[str]:

@@ -3,12 +3,12 @@
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from msgspec import Struct
 
 from pipeline.consent import Feed
-from pipeline.settings import Duration, RateLimit, Secret, Url, shown
+from pipeline.settings import Duration, RateLimit, Secret, Text, Url, shown
 
 #: "Exactly 12 alphanumeric characters": https://developer.stampede.ai, page Form.
 _SERIAL = re.compile(r"[A-Za-z0-9]{12}")
@@ -39,9 +39,12 @@ class ConsentSettings(Struct, frozen=True, kw_only=True):
 class StampedeSettings(Struct, frozen=True, kw_only=True):
     """One API key of one Stampede organisation."""
 
+    #: The key that names sources.
+    sources_key: ClassVar[str] = "venues"
+
     type: Literal["stampede"]
     base_url: Url = Url("https://global.stampede.ai")
-    client_id: str
+    client_id: Text
     client_secret: Secret
     #: Source → venue serial; only these sources are delivered.
     venues: Mapping[str, Serial]
@@ -59,7 +62,7 @@ class StampedeSettings(Struct, frozen=True, kw_only=True):
         return iter(self.venues)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Tell what does not fit together, as (path below here, sentence)."""
+        """Tell what does not fit together, as (path below here, sentence); see `config.py`."""
         if not self.venues:
             yield "venues", 'no source is mapped: add one as { leeds = "A1B2C3D4E5F6" }'
         if self.mode == "registration":

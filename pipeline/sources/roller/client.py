@@ -90,7 +90,7 @@ class Roller:
         body = await self._get("/venues/me")
         try:
             found = _venue.decode(body or b"{}")
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             msg = "ROLLER answered 200 to /venues/me without a venue"
             raise Retry(msg) from exc
         return VenueDetails(
@@ -139,7 +139,7 @@ class Roller:
             raise _failure(reply, "/token")
         try:
             token = _token.decode(reply.body)
-        except (msgspec.DecodeError, UnicodeDecodeError) as exc:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
             msg = "ROLLER answered 200 to /token without an access token"
             raise Retry(msg) from exc
         self._session.keep_token(token.access_token, lifetime=token.expires_in)

@@ -4,6 +4,7 @@ The rest of the answer (medical flags, addresses, tax numbers) is not decoded, s
 be stored by mistake.
 """
 
+from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
@@ -37,7 +38,7 @@ def read_guest(customer: str, body: bytes) -> Guest | None:
     """Read an answer of `GET /guests/{id}`; None when it is not a guest."""
     try:
         found = _guest.decode(body)
-        fields = {name.lower(): bytes(raw) for name, raw in _consents.decode(body).items()}
+        fields = _consents.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     if found == _Guest():
@@ -51,14 +52,20 @@ def read_guest(customer: str, body: bytes) -> Guest | None:
         gender=_GENDERS.get((_text(found.gender) or "").lower()),
         born=_day(found.date_of_birth),
         consent=GuestConsent(
-            email=_consent(fields.get(_EMAIL_CONSENT)), sms=_consent(fields.get(_SMS_CONSENT))
+            email=_consent(fields, _EMAIL_CONSENT), sms=_consent(fields, _SMS_CONSENT)
         ),
     )
 
 
-def _consent(raw: bytes | None) -> Consent:
-    """Only a JSON true is a yes; null, text and numbers are unknown."""
-    return {b"true": Consent.YES, b"false": Consent.NO}.get(raw or b"", Consent.UNKNOWN)
+def _consent(fields: Mapping[str, msgspec.Raw], wanted: str) -> Consent:
+    """Only a JSON true is a yes; null, text and numbers are unknown.
+
+    Should a name come in two spellings, a no beats a yes, and either beats what is unknown.
+    """
+    values = {bytes(raw) for name, raw in fields.items() if name.lower() == wanted}
+    if b"false" in values:
+        return Consent.NO
+    return Consent.YES if b"true" in values else Consent.UNKNOWN
 
 
 def _text(raw: object) -> str | None:

@@ -44,6 +44,13 @@ _GONE = {Action.CANCELLED, Action.DELETED}
 #: An id longer than this is none of ROLLER's; it would only bloat indexes and paths.
 _LONGEST_ID = 128
 
+#: Years that a date can be meant in. ROLLER runs on .NET, where 0001-01-01 and 9999-12-31 stand
+#: for no date; reckoning with them leaves the calendar.
+_YEARS = range(1970, 9999)
+
+#: More people than this in one line are a mistake.
+_MOST_PEOPLE = 1_000_000
+
 _Id = str | int | None
 _T = TypeVar("_T")
 
@@ -88,7 +95,7 @@ class BookingDetail(Struct, frozen=True, rename="camel"):
     status: str | None = None
     customer_id: _Id = None
     total: Decimal | None = None
-    items: list[_Item] | _Item | UnsetType = UNSET
+    items: list[_Item] | _Item | UnsetType | None = UNSET
 
 
 class _FlatMessage(Struct, frozen=True, rename="camel"):
@@ -115,11 +122,12 @@ def read_envelope(body: bytes) -> Envelope:
     data = found.data if isinstance(found.data, _Data) else _Data()
     booking = data.booking or data
     kind = _KINDS.get(str(found.type).lower(), Kind.OTHER)
+    occurred = _instant(found.event_date, "eventDate")
     return Envelope(
         key=_text(found.id, "id"),
         kind=kind,
         action=_ACTIONS.get(str(found.event_type).lower(), Action.OTHER),
-        occurred_at=micros(_instant(found.event_date, "eventDate")) if found.event_date else None,
+        occurred_at=micros(occurred) if occurred else None,
         booking=_text(booking.unique_id, "data.booking.uniqueId"),
         reference=_text(booking.booking_reference, "data.booking.bookingReference"),
     )
@@ -150,7 +158,7 @@ def to_booking(detail: BookingDetail, *, gone: bool) -> Booking:
         msg = "total: not a finite number below 10^12"
         raise Unreadable(msg)
     phase = _PHASES.get((detail.status or "").lower(), Phase.ACTIVE)
-    items = () if detail.items is UNSET else detail.items
+    items = () if detail.items is UNSET or detail.items is None else detail.items
     return Booking(
         id=unique_id,
         reference=_text(detail.booking_reference, "bookingReference"),
@@ -159,7 +167,7 @@ def to_booking(detail: BookingDetail, *, gone: bool) -> Booking:
         status=detail.status or None,
         origin=detail.source or None,
         channel=detail.channel or None,
-        created_at=_instant(detail.created_date, "createdDate") if detail.created_date else None,
+        created_at=_instant(detail.created_date, "createdDate"),
         total=detail.total,
         items=tuple(map(_item, items if isinstance(items, list | tuple) else [items])),
     )
@@ -168,8 +176,8 @@ def to_booking(detail: BookingDetail, *, gone: bool) -> Booking:
 def _item(item: _Item) -> Item:
     return Item(
         product=_text(item.product_id, "items.productId"),
-        quantity=item.quantity,
-        group_size=item.group_size,
+        quantity=_people(item.quantity, "items.quantity"),
+        group_size=_people(item.group_size, "items.groupSize"),
         first_day=_day(item.booking_date, "items.bookingDate"),
         last_day=_day(item.booking_end_date, "items.bookingEndDate"),
         start=_clock_time(item.session_start_time or item.start_time, "items.sessionStartTime"),
@@ -192,36 +200,49 @@ def _decode(decoder: msgspec.json.Decoder[_T], body: bytes) -> _T:
 
 
 def _text(raw: _Id, where: str) -> str | None:
-    if raw is None or raw == "":
+    text = "" if raw is None else str(raw).strip()
+    if not text:
         return None
-    text = str(raw)
-    if len(text) > _LONGEST_ID or not text.isprintable():
+    # Dots alone would lead elsewhere in a path.
+    if len(text) > _LONGEST_ID or not text.isprintable() or not text.strip("."):
         msg = f"{where}: not an id"
         raise Unreadable(msg)
     return text
 
 
-def _instant(raw: str, where: str) -> datetime:
+def _people(raw: int | None, where: str) -> int | None:
+    if raw is not None and abs(raw) > _MOST_PEOPLE:
+        msg = f"{where}: not between -{_MOST_PEOPLE} and {_MOST_PEOPLE}"
+        raise Unreadable(msg)
+    return raw
+
+
+def _instant(raw: str | None, where: str) -> datetime | None:
     """Read a date with 0 to 7 fraction digits; without an offset it is UTC, as ROLLER says.
 
     Python reads any number of fraction digits and drops what is finer than a microsecond.
     """
+    if not raw:
+        return None
     try:
         found = datetime.fromisoformat(raw)
-        return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
-    except (ValueError, OverflowError):
+    except ValueError:
         msg = f"{where}: not an ISO 8601 date and time"
         raise Unreadable(msg) from None
+    if found.year not in _YEARS:
+        return None
+    return (found if found.tzinfo else found.replace(tzinfo=UTC)).astimezone(UTC)
 
 
 def _day(raw: str | None, where: str) -> date | None:
     if not raw:
         return None
     try:
-        return date.fromisoformat(raw[:10])
+        found = date.fromisoformat(raw[:10])
     except ValueError:
         msg = f"{where}: not a date"
         raise Unreadable(msg) from None
+    return found if found.year in _YEARS else None
 
 
 def _clock_time(raw: str | None, where: str) -> time | None:

@@ -10,7 +10,7 @@ import phonenumbers
 from msgspec import Struct
 
 from pipeline.money import digits
-from pipeline.settings import Duration, Keys, RateLimit, Secret, Url, shown
+from pipeline.settings import Duration, Keys, RateLimit, Secret, Text, Url, shown
 
 _TIME_OF_DAY = re.compile(r"([01]\d|2[0-3]):[0-5]\d")
 
@@ -88,7 +88,7 @@ class RollerSettings(Struct, frozen=True, kw_only=True):
 
     type: Literal["roller"]
     base_url: Url = Url("https://api.roller.app")
-    client_id: str
+    client_id: Text
     client_secret: Secret
     webhook_key: Keys
     public_url: Url | None = None
@@ -102,6 +102,6 @@ class RollerSettings(Struct, frozen=True, kw_only=True):
     adults_only: bool = True
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Tell what does not fit together, as (path below here, sentence)."""
+        """Tell what does not fit together, as (path below here, sentence); see `config.py`."""
         if self.public_url and not self.public_url.startswith("https://"):
             yield "public_url", "ROLLER sends webhooks to https addresses only"

@@ -1,0 +1,20 @@
+"""What all tests need: aioresponses that works with the aiohttp of today."""
+
+import inspect
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+import aioresponses.core
+
+
+class _Response(aiohttp.ClientResponse):
+    """Made without the writer that aiohttp 3.14 asks for and aioresponses 0.7.9 does not give."""
+
+    def __init__(self, *args: Any, stream_writer: Any = None, **kwargs: Any) -> None:
+        writer = stream_writer or SimpleNamespace(output_size=0)
+        super().__init__(*args, stream_writer=writer, **kwargs)
+
+
+if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
+    aioresponses.core.ClientResponse = _Response  # type: ignore[misc]

@@ -1,0 +1,1 @@
+"""The small parts do what their names say, each by itself."""

@@ -1,0 +1,281 @@
+"""What is true and what was told decide the next request, and nothing else does."""
+
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline.clock import micros
+from pipeline.destinations.stampede import StampedeSettings
+from pipeline.destinations.stampede.mapping import StampedeMapper
+from pipeline.destinations.stampede.settings import Serial
+from pipeline.errors import Reject, Retry, Skip
+from pipeline.model import (
+    DeliveryKind,
+    Facts,
+    GuestConsent,
+    NeedsGuest,
+    Nothing,
+    Phase,
+    Priority,
+    Send,
+    ToldBooking,
+    ToldGuest,
+    Venue,
+)
+from pipeline.seal import Seal
+from pipeline.settings import Secret
+from pipeline.transform import next_step, person, priority
+from tests.unit.made import NO, YES, booking, facts, guest, told_booking, told_guest
+
+BOOKING, GUEST, TAG = DeliveryKind.BOOKING, DeliveryKind.GUEST, DeliveryKind.TAG
+
+_SEAL = Seal(b"k" * 32)
+_MAPPER = StampedeMapper(
+    StampedeSettings(
+        type="stampede",
+        client_id="id",
+        client_secret=Secret("secret"),
+        venues={"leeds": Serial.parse("A1B2C3D4E5F6", Path())},
+    )
+)
+
+
+def _step(kind: DeliveryKind, known: Facts, detail: str = "") -> Any:
+    return next_step(kind, detail, known, _MAPPER, _SEAL)
+
+
+def _sent(kind: DeliveryKind, known: Facts, detail: str = "") -> Send:
+    step = _step(kind, known, detail)
+    assert isinstance(step, Send)
+    return step
+
+
+def _body(step: Send) -> Any:
+    return msgspec.json.decode(step.request.body)
+
+
+def _known_guest(**changes: Any) -> ToldGuest:
+    """A guest who was told as `facts()` has them."""
+    told = _sent(GUEST, facts()).told
+    assert isinstance(told, ToldGuest)
+    return msgspec.structs.replace(told, remote_id="g-1", **changes)
+
+
+def _known_booking(known: Facts) -> ToldBooking:
+    told = _sent(BOOKING, known).told
+    assert isinstance(told, ToldBooking)
+    return told
+
+
+def test_a_booking_waits_for_its_guest() -> None:
+    """Stampede's address of a booking holds the guest's id."""
+    assert _step(BOOKING, facts()) == NeedsGuest()
+    assert _step(TAG, facts(), "source") == NeedsGuest()
+
+
+def test_a_guest_is_sent_once() -> None:
+    """A returning guest costs no request of the hundred."""
+    assert _sent(GUEST, facts()).request.path == "/v1/guests"
+    assert _step(GUEST, facts(told_guest=_known_guest())) == Nothing()
+
+
+def test_a_guest_whose_id_is_not_known_is_sent_again() -> None:
+    """Without the id no booking can follow."""
+    known = facts(told_guest=_known_guest())
+    nameless = msgspec.structs.replace(known.told_guest or ToldGuest(), remote_id=None)
+    assert isinstance(_step(GUEST, facts(told_guest=nameless)), Send)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"first": "Anne"}, {"phone": "0113 496 0000"}, {"consent": GuestConsent(email=NO)}],
+    ids=["name", "phone", "consent"],
+)
+def test_a_changed_guest_is_sent_again(change: dict[str, Any]) -> None:
+    """Destinations follow the source."""
+    known = facts(told_guest=_known_guest(tags=("Online",)), guest=guest(**change))
+    told = _sent(GUEST, known).told
+    assert isinstance(told, ToldGuest)
+    assert (told.remote_id, told.tags) == ("g-1", ("Online",)), "what else is known stays known"
+
+
+def test_consent_that_was_told_is_told_on() -> None:
+    """The memory of what the guest said goes with every request."""
+    first = _sent(GUEST, facts())
+    assert isinstance(first.told, ToldGuest)
+    silent = guest(first="Anne", consent=GuestConsent())
+    again = _sent(GUEST, facts(guest=silent, told_guest=first.told))
+    assert _body(again)["privacy"]["marketing"]["email"] is True
+    assert isinstance(again.told, ToldGuest)
+    assert again.told.consent is not None
+    assert again.told.consent.behind.email is YES
+
+
+def test_a_booking_is_sent_to_its_guest_and_once() -> None:
+    """A webhook that says nothing new costs nothing."""
+    known = facts(told_guest=told_guest())
+    step = _sent(BOOKING, known)
+    assert step.request.path == "/v1/guests/g-1/booking"
+    assert not step.more
+    assert _step(BOOKING, facts(told_guest=told_guest(), told_booking=step.told)) == Nothing()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"booking": booking(status="PartiallyPaid")},
+        {"booking": booking(phase=Phase.CANCELLED)},
+        {"occurred_at": facts().now + 1_000_000},
+        {"venue": Venue(timezone="Europe/London", currency="EUR", country="GB")},
+    ],
+    ids=["status", "cancelled", "later event", "currency of the venue"],
+)
+def test_a_changed_booking_is_sent_again(change: dict[str, Any]) -> None:
+    """The newest truth wins, a changed configuration included."""
+    known = facts(told_guest=told_guest())
+    told = _known_booking(known)
+    assert isinstance(_step(BOOKING, msgspec.structs.replace(known, told_booking=told, **change)), Send)
+
+
+def test_a_cancelled_booking_is_told_as_cancelled() -> None:
+    """The desk must not wait for anyone."""
+    known = facts(booking=booking(phase=Phase.CANCELLED), told_guest=told_guest())
+    step = _sent(BOOKING, known)
+    assert _body(step)["status"] == "cancelled"
+    assert isinstance(step.told, ToldBooking)
+    assert step.told.cancelled
+
+
+def test_a_booking_that_changes_hands_is_cancelled_where_it_was_and_made_where_it_is() -> None:
+    """Otherwise two guests would be reminded of one visit."""
+    known = facts(told_guest=told_guest("g-2"), told_booking=told_booking("g-1"))
+    first = _sent(BOOKING, known)
+    assert (first.request.path, first.more) == ("/v1/guests/g-1/booking", True)
+    assert _body(first)["status"] == "cancelled"
+    second = _sent(BOOKING, msgspec.structs.replace(known, told_booking=first.told))
+    assert (second.request.path, second.more) == ("/v1/guests/g-2/booking", False)
+    assert _body(second)["status"] == "active"
+    done = msgspec.structs.replace(known, told_booking=second.told)
+    assert _step(BOOKING, done) == Nothing()
+
+
+def test_a_booking_is_not_taken_from_a_guest_before_the_next_one_is_there() -> None:
+    """In between it would be nobody's."""
+    known = facts(told_guest=None, told_booking=told_booking("g-1"))
+    assert _step(BOOKING, known) == NeedsGuest()
+
+
+def test_a_booking_that_loses_its_customer_is_cancelled_there() -> None:
+    """The guest who held it holds it no more, and nobody else does."""
+    known = facts(booking=booking(customer=None), guest=None, told_booking=told_booking("g-1"))
+    step = _sent(BOOKING, known)
+    assert (step.request.path, step.more) == ("/v1/guests/g-1/booking", False)
+    assert _body(step)["status"] == "cancelled"
+    with pytest.raises(Skip, match="no customer"):
+        _step(BOOKING, msgspec.structs.replace(known, told_booking=step.told))
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"booking": None}, "erased"),
+        ({"booking": booking(phase=Phase.DRAFT)}, "draft"),
+        ({"booking": booking(customer=None)}, "no customer"),
+        ({"guest": None}, "erased"),
+        ({"guest": guest(email=None)}, "no e-mail"),
+        ({"guest": guest(email="anna@")}, "unusable e-mail"),
+        ({"guest": guest(born=date(2015, 1, 1))}, "minor"),
+    ],
+    ids=["no booking", "draft", "no customer", "no guest", "no e-mail", "bad e-mail", "minor"],
+)
+@pytest.mark.parametrize("kind", [BOOKING, TAG], ids=str)
+def test_what_is_not_for_a_destination_is_skipped_with_the_reason(
+    kind: DeliveryKind, change: dict[str, Any], reason: str
+) -> None:
+    """`explain` shows it to whoever misses the booking."""
+    with pytest.raises(Skip) as caught:
+        _step(kind, facts(told_guest=told_guest(), **change), "source")
+    assert caught.value.reason == reason
+
+
+@pytest.mark.parametrize(
+    ("zone", "hour", "minor"),
+    [("Pacific/Auckland", 12, False), ("Europe/London", 12, True), ("Europe/London", 0, True)],
+)
+def test_the_birthday_is_the_venues(zone: str, hour: int, minor: bool) -> None:
+    """A guest comes of age by the calendar on the venue's wall, not by ours."""
+    now = micros(datetime(2026, 11, 20, hour, tzinfo=UTC))
+    venue = Venue(timezone=zone, currency="GBP", country="GB")
+    known = facts(now=now, venue=venue, guest=guest(born=date(2008, 11, 21)))
+    if minor:
+        with pytest.raises(Skip, match="minor"):
+            _step(GUEST, known)
+    else:
+        assert isinstance(_step(GUEST, known), Send)
+
+
+def test_a_venue_may_take_minors_where_it_says_so() -> None:
+    """`adults_only = false` is the operator's decision."""
+    known = facts(adults_only=False, guest=guest(born=date(2015, 1, 1)))
+    assert isinstance(_step(GUEST, known), Send)
+
+
+@pytest.mark.parametrize("kind", [BOOKING, GUEST, TAG], ids=str)
+def test_while_the_venue_is_not_known_all_waits(kind: DeliveryKind) -> None:
+    """Without currency, zone and country every word of a booking would be a guess."""
+    with pytest.raises(Retry, match="venue"):
+        _step(kind, facts(venue=None, told_guest=told_guest()), "source")
+
+
+def test_an_amount_that_cannot_be_told_rejects_before_the_guest_is_told() -> None:
+    """It must not cost a request to find out."""
+    with pytest.raises(Reject, match="finer"):
+        _step(BOOKING, facts(booking=booking(total=Decimal("1.005"))))
+
+
+@pytest.mark.parametrize(
+    ("role", "name"), [("source", "Online"), ("channel", "Consumer"), ("status", "Paid")]
+)
+def test_a_tag_is_told_once(role: str, name: str) -> None:
+    """One request each, so never twice."""
+    step = _sent(TAG, facts(told_guest=told_guest(tags=("VIP",))), role)
+    assert (step.request.method, _body(step)) == ("PUT", {"name": name})
+    assert isinstance(step.told, ToldGuest)
+    assert step.told.tags == ("VIP", name)
+    assert _step(TAG, facts(told_guest=told_guest(tags=(name,))), role) == Nothing()
+
+
+def test_what_a_booking_does_not_say_makes_no_tag() -> None:
+    """ROLLER omits what is not set."""
+    known = facts(booking=booking(channel=None), told_guest=told_guest())
+    assert _step(TAG, known, "channel") == Nothing()
+
+
+@pytest.mark.parametrize(
+    ("known", "expected"),
+    [
+        (facts(), Priority.NEW),
+        (facts(told_booking=told_booking()), Priority.CHANGED),
+        (
+            facts(booking=booking(phase=Phase.CANCELLED), told_booking=told_booking()),
+            Priority.NEW,
+        ),
+        (facts(booking=None, told_booking=told_booking()), Priority.CHANGED),
+    ],
+    ids=["new", "changed", "cancelled", "erased"],
+)
+def test_new_and_cancelled_bookings_go_before_changed_ones(known: Facts, expected: int) -> None:
+    """The confirmation is what a guest waits for."""
+    assert priority(known) == expected
+
+
+def test_a_person_is_the_normalised_email() -> None:
+    """Two venues' customers with one address are one guest at the destination."""
+    assert person(guest(), _SEAL) == person(guest(customer="2", email=" ANNA@example.com "), _SEAL)
+    assert person(guest(), _SEAL) != person(guest(email="bea@example.com"), _SEAL)
+    assert person(guest(email="anna@"), _SEAL) is None
+    assert person(None, _SEAL) is None
