@@ -17,6 +17,7 @@ from pipeline.log import Bridge, Log
 from pipeline.outbox import Outbox
 from pipeline.outbox.sqlite import open_outbox
 from pipeline.report import Reporter
+from pipeline.status import tally
 from pipeline.tokens import Tokens
 from pipeline.wire import client
 
@@ -73,6 +74,7 @@ class _Daemon:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Start everything; once `stop` is set, end the stages in the order of the flow."""
+        await self._make_room()
         async with AsyncExitStack() as listeners:
             await listeners.enter_async_context(self._admin())
             webhooks = await listeners.enter_async_context(self._webhooks())
@@ -121,18 +123,24 @@ class _Daemon:
         self._stages.intender.stop()
         await asyncio.wait([intending, *delivering])
 
+    async def _make_room(self) -> None:
+        """Tell receive how much more the outbox may take; it counts down from there."""
+        unfinished = tally(await self._outbox.overview.counts()).unfinished
+        self._stages.receiver.room = self._config.outbox.max_waiting - unfinished
+
     async def _keep_house(self) -> None:
-        """Drop old payloads, and try a failing outbox again so that it is seen to work."""
+        """Drop old payloads, count the room, and see whether a failing outbox works again."""
         shed_at = 0
         while True:
             now = self._clock.now()
-            if self._outbox.trouble or now >= shed_at:
-                try:
+            try:
+                await self._make_room()
+                if self._outbox.trouble or now >= shed_at:
                     keep = round(self._config.outbox.keep * SECOND)
                     await self._outbox.shed(before=now - keep)
                     shed_at = now + round(_HOUR * SECOND)
-                except OutboxUnavailable as exc:
-                    self._log.error("outbox failed", stage="housekeeping", reason=str(exc))
+            except OutboxUnavailable as exc:
+                self._log.error("outbox failed", stage="housekeeping", reason=str(exc))
             await asyncio.sleep(_SECOND)
 
     @asynccontextmanager

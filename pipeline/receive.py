@@ -10,6 +10,7 @@ import hmac
 import posixpath
 import re
 import secrets
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
@@ -69,6 +70,8 @@ class Receiver:
         self._log = means.log
         self._bodies = BodyReader()
         self._closed = False
+        #: How many more messages may be taken in before the outbox is counted again.
+        self.room = sys.maxsize
         self._refusals_logged: dict[str, int] = {}
 
     def close(self) -> None:
@@ -92,6 +95,8 @@ class Receiver:
     async def _take(self, name: str, request: web.BaseRequest) -> None:
         if self._closed:
             raise Refusal("shutting down")
+        if self.room <= 0:
+            raise Refusal("the outbox is full")
         if request.method != hdrs.METH_POST:
             raise Refusal("not a POST")
         door = self._doors.get(name)
@@ -101,6 +106,7 @@ class Receiver:
         body = await self._bodies.read(request, self._max_body)
         arrival = self._arrival(name, door, body)
         try:
+            self.room -= 1
             receipt = await self._intake.accept(arrival)
             if not body.whole:
                 await self._ask_for(door, arrival)

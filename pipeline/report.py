@@ -30,7 +30,12 @@ class Reporter:
     def blockers(self) -> list[str]:
         """Tell why nothing is accepted or moves; empty when the daemon is ready."""
         found = ["shutting down"] if self.stopping else []
-        return found + ([self._outbox.trouble] if self._outbox.trouble else [])
+        if self._outbox.trouble:
+            found.append(self._outbox.trouble)
+        if self._stages.receiver.room <= 0:
+            most = self._config.outbox.max_waiting
+            found.append(f"the outbox is full: outbox.max_waiting = {most}")
+        return found
 
     async def status(self) -> Status:
         """Give the whole document."""

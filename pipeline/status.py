@@ -66,6 +66,12 @@ class Tally(Struct, frozen=True, kw_only=True):
     #: By destination: what waits or is being sent.
     waiting: dict[str, int]
 
+    @property
+    def unfinished(self) -> int:
+        """All that is still to be done, events and deliveries."""
+        events = self.events["waiting"] + self.events["processing"]
+        return events + self.deliveries["waiting"] + self.deliveries["sending"]
+
 
 def tally(counts: Iterable[Count]) -> Tally:
     """Add up counters; both equations of the document hold by construction of the counters."""

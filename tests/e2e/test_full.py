@@ -1,0 +1,26 @@
+"""An outbox that is full: webhooks are refused, with the reason, until there is room again."""
+
+import asyncio
+
+from pipeline.cli import main
+from tests.e2e.world import World, equations
+from tests.waiting import until
+
+
+async def test_a_full_outbox_refuses_with_503_and_says_so_until_there_is_room(here: World) -> None:
+    """Better asked again for four days than accepted and lost."""
+    here.write(here.path.read_text().replace("[outbox]", "[outbox]\nmax_waiting = 8"))
+    await here.control("roller", "faults", {"kind": "500", "path": "/guests"})
+    async with here.running():
+        answers = (await here.play(bookings=12, concurrency=1, seed=1))["answers"]
+        assert answers == {"200": 8, "503": 4}
+        status = await here.status()
+        assert not status.ready
+        assert "the outbox is full: outbox.max_waiting = 8" in status.reasons
+        assert await asyncio.to_thread(main, ["status", "--config", str(here.path)]) == 0
+        await here.clear_faults("roller")
+        await until(here.everything_was_answered, timeout=20)
+        status = await here.settled()
+        equations(status)
+        assert status.events["done"] == 12
+        assert (await here.status()).ready
