@@ -1,5 +1,6 @@
-"""One request to a destination: written down before it leaves, and it leaves once."""
+"""One request to a destination: it has a slot, is on disk before it leaves, and leaves once."""
 
+from pipeline.budget import Budget
 from pipeline.clock import SECOND, Clock
 from pipeline.errors import NoAnswer
 from pipeline.model import Outcome
@@ -8,28 +9,29 @@ from pipeline.wire import TIMEOUT
 
 
 class Attempt:
-    """The record of a request that has a slot; the wire tells it when the request leaves."""
+    """The record of a request; it takes a slot by being made, and the wire tells it of leaving."""
 
     def __init__(
-        self, destination: str, delivery: int | None, ledger: Ledger, clock: Clock
+        self, destination: str, delivery: int | None, budget: Budget, ledger: Ledger, clock: Clock
     ) -> None:
+        budget.take()
         self._destination = destination
         self._delivery = delivery
+        self._budget = budget
         self._ledger = ledger
         self._clock = clock
         self._id: int | None = None
+        self._left = False
+        self._settled = False
+        #: The answer's status; None without an answer.
         self.status: int | None = None
-        #: The request has left, or may have.
-        self.left = False
-        #: Its slot has been given back, or its window has begun.
-        self.settled = False
 
     async def leaving(self, method: str, path: str) -> None:
         """Write the request down; NoAnswer for a second one, which has no slot of its own."""
-        if self.left:
+        if self._left:
             msg = "the connection broke before the answer"
             raise NoAnswer(msg)
-        self.left = True
+        self._left = True
         self._id = await self._ledger.open(
             Opening(
                 destination=self._destination,
@@ -46,6 +48,16 @@ class Attempt:
     def answered(self, status: int) -> None:
         """Take note of the answer's status."""
         self.status = status
+
+    def settle(self) -> None:
+        """Give the slot back if the request never left, else start its window; once."""
+        if self._settled:
+            return
+        self._settled = True
+        if self._left:
+            self._budget.ended()
+        else:
+            self._budget.give_back()
 
     def ending(self, outcome: Outcome, note: str | None) -> Ending | None:
         """Say how it ended; None if it never left."""

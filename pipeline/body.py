@@ -12,9 +12,6 @@ from msgspec import Struct
 
 from pipeline.listener import Refusal
 
-#: Seconds for a body: aiohttp by itself waits for ever for one that was announced.
-_TIMEOUT = 10.0
-
 _PLAIN = {"", "identity"}
 _PACKED = {"gzip", "x-gzip", "deflate"}
 
@@ -28,9 +25,13 @@ class Body(Struct, frozen=True, kw_only=True):
 
 
 class BodyReader:
-    """Reads bodies; those that are still on their way can be given up all at once."""
+    """Reads bodies; those that are still on their way can be given up all at once.
 
-    def __init__(self) -> None:
+    `timeout` is in seconds: aiohttp by itself waits for ever for a body that was announced.
+    """
+
+    def __init__(self, timeout: float) -> None:
+        self._timeout = timeout
         self._waiting: set[asyncio.Timeout] = set()
 
     def close(self) -> None:
@@ -60,7 +61,7 @@ class BodyReader:
         chunks: list[bytes] = []
         size = 0
         try:
-            async with asyncio.timeout(_TIMEOUT) as waiting:
+            async with asyncio.timeout(self._timeout) as waiting:
                 self._waiting.add(waiting)
                 try:
                     while size <= most and (chunk := await request.content.readany()):

@@ -21,6 +21,10 @@ from pipeline.settings import RateLimit
 #: sandbox a two-hundredth of the window.
 _MARGIN = 0.5
 
+#: Seconds to hold back after a 429 that names none, and how often they double at most.
+_HOLD = 60.0
+_DOUBLINGS = 6
+
 
 class Budget:
     """Counts slots on the boot clock, which no one can step."""
@@ -33,6 +37,7 @@ class Budget:
         self._open = 0
         self._free_at: list[int] = []
         self._held_until = 0
+        self._refusals = 0
         self._spaced_until = 0
         self._spacing = AsyncLimiter(1, (limit.per + margin) / limit.requests)
 
@@ -100,9 +105,22 @@ class Budget:
         self._open -= 1
         heapq.heappush(self._free_at, self._clock.boot() + self.window)
 
-    def hold(self, seconds: float) -> None:
-        """Let no request go for a while: the peer said so."""
-        self._held_until = max(self._held_until, self._clock.boot() + round(seconds * SECOND))
+    def hold(self, asked: float | None) -> float:
+        """Let no request go for as long as the peer asks, else a minute at most, doubling.
+
+        To be called for an answer 429, and gives the seconds; an `answered` in between ends the
+        doubling.
+        """
+        pause = asked
+        if pause is None:
+            pause = min(self.limit.per, _HOLD) * 2 ** min(self._refusals, _DOUBLINGS)
+        self._refusals += 1
+        self._held_until = max(self._held_until, self._clock.boot() + round(pause * SECOND))
+        return pause
+
+    def answered(self) -> None:
+        """Take note that the peer takes requests."""
+        self._refusals = 0
 
     def next_change(self) -> float:
         """Tell in how many seconds more may go than now, at the latest."""

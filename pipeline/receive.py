@@ -29,6 +29,9 @@ from pipeline.model import Action, Arrival, Envelope, EventState, Kind, Origin
 from pipeline.plugin import Source
 from pipeline.settings import Keys
 
+#: Seconds for a body; ROLLER itself waits no longer for an answer.
+_BODY_TIMEOUT = 10.0
+
 #: A refused body is looked at up to here, to tell a wrong key from a stranger.
 _PEEK = 65_536
 
@@ -59,7 +62,14 @@ class Door(Struct, kw_only=True):
 class Receiver:
     """The webhook listener's handler."""
 
-    def __init__(self, doors: Mapping[str, Door], means: Means, *, max_body: int) -> None:
+    def __init__(
+        self,
+        doors: Mapping[str, Door],
+        means: Means,
+        *,
+        max_body: int,
+        body_timeout: float = _BODY_TIMEOUT,
+    ) -> None:
         self._doors = doors
         self._keys = {
             name: tuple(key.reveal().encode() for key in door.keys) for name, door in doors.items()
@@ -68,7 +78,7 @@ class Receiver:
         self._max_body = max_body
         self._clock = means.clock
         self._log = means.log
-        self._bodies = BodyReader()
+        self._bodies = BodyReader(body_timeout)
         self._closed = False
         #: How many more messages may be taken in before the outbox is counted again.
         self.room = sys.maxsize

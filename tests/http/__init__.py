@@ -1,0 +1,1 @@
+"""The two listeners against whatever a network sends: raw bytes over real sockets."""
