@@ -186,14 +186,14 @@ class Deliveries(Protocol):
     async def claim(
         self, destination: str, *, most: int, probe: bool, now: int, until: int
     ) -> Delivery | None:
-        """Lease the delivery that goes next, of the classes up to `most`.
+        """Lease the delivery that goes next, of the classes up to `most`; lapsed leases come back.
 
         By class, then by age; as a `probe`, the one tried least. Never one whose guest or booking
         has a request under way.
         """
 
     async def next_due(self, destination: str) -> int | None:
-        """Tell when the next waiting delivery becomes due."""
+        """Tell when the next waiting delivery becomes due, or a lease ends."""
 
     async def succeed(
         self, delivery: Delivery, learnt: Learnt, ending: Ending, *, more: bool, now: int

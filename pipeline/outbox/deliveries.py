@@ -27,6 +27,12 @@ _CLAIM = """
     RETURNING id, event, source, destination, kind, detail, booking, customer, priority, attempts,
               first_failure_at
 """
+
+#: What a worker could not record, for the outbox failed just then, comes back by itself.
+_LAPSED = """
+    UPDATE delivery SET state = 'waiting', updated_at = ?1
+    WHERE destination = ?2 AND state = 'sending' AND due_at <= ?1
+"""
 _NEXT = _CLAIM.format(order="d.priority, d.id")
 _PROBE = _CLAIM.format(order="d.attempts, d.priority, d.id")
 
@@ -52,6 +58,7 @@ class SqliteDeliveries:
         """Lease the delivery that goes next, of the classes up to `most`."""
 
         async def unit(connection: aiosqlite.Connection) -> Delivery | None:
+            await rows(connection, _LAPSED, (now, destination))
             sql = _PROBE if probe else _NEXT
             for row in await rows(connection, sql, (until, now, destination, most)):
                 fields = dict(zip(Delivery.__struct_fields__, row, strict=True))
@@ -61,10 +68,14 @@ class SqliteDeliveries:
         return await self._writer.do(unit)
 
     async def next_due(self, destination: str) -> int | None:
-        """Tell when the next waiting delivery becomes due."""
+        """Tell when the next waiting delivery becomes due, or a lease ends."""
         row = await self._readers.row(
-            """SELECT min(due_at) FROM delivery
-               WHERE destination = ? AND state = 'waiting' AND waits_for IS NULL""",
+            """SELECT min(due_at) FROM (
+                   SELECT min(due_at) AS due_at FROM delivery
+                   WHERE destination = ?1 AND state = 'waiting' AND waits_for IS NULL
+                   UNION ALL
+                   SELECT min(due_at) FROM delivery
+                   WHERE destination = ?1 AND state = 'sending')""",
             (destination,),
         )
         return None if row is None else row[0]

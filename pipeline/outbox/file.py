@@ -13,7 +13,7 @@ from urllib.parse import quote
 
 import aiosqlite
 
-from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew
+from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew, OutboxUnavailable
 from pipeline.outbox.query import rows
 
 #: One file of SQL per version, in order; a file is never changed once released.
@@ -148,17 +148,23 @@ class Readers:
             self._idle.put_nowait(connection)
 
     async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
-        """Run one query and fetch all of it, for an unfinished one would hold up the WAL."""
+        """Run one query and fetch all of it, for an unfinished one would hold up the WAL.
+
+        Raises OutboxUnavailable when the file cannot be read.
+        """
         connection = await self._idle.get()
         try:
             return await rows(connection, sql, parameters)
+        except (sqlite3.Error, ValueError) as exc:
+            msg = f"the outbox cannot be read: {exc}"
+            raise OutboxUnavailable(msg) from exc
         finally:
             self._idle.put_nowait(connection)
 
     async def row(self, sql: str, parameters: Sequence[Any] = ()) -> Any:
         """Run one query and give its first row, or None."""
-        rows = await self.rows(sql, parameters)
-        return rows[0] if rows else None
+        found = await self.rows(sql, parameters)
+        return found[0] if found else None
 
 
 @asynccontextmanager

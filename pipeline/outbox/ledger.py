@@ -76,7 +76,7 @@ class SqliteLedger:
     async def entries(self, destination: str, *, newest: int) -> list[Entry]:
         """Give the attempts that are open, and this many of the newest, in any order."""
         columns = "started_at, started_boot, boot_id, timeout_us, ended_at, ended_boot, id"
-        rows = await self._readers.rows(
+        found = await self._readers.rows(
             f"""SELECT {columns} FROM attempt WHERE destination = ?1 AND outcome = 'open'
                 UNION
                 SELECT * FROM (SELECT {columns} FROM attempt WHERE destination = ?1
@@ -92,5 +92,5 @@ class SqliteLedger:
                 ended_at=row[4],
                 ended_boot=row[5],
             )
-            for row in rows
+            for row in found
         ]

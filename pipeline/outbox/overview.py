@@ -12,8 +12,8 @@ class SqliteOverview:
 
     async def counts(self) -> list[Count]:
         """Give all counters, from one snapshot."""
-        rows = await self._readers.rows("SELECT what, owner, state, n FROM counter")
-        return [Count(what=row[0], owner=row[1], state=row[2], n=row[3]) for row in rows]
+        found = await self._readers.rows("SELECT what, owner, state, n FROM counter")
+        return [Count(what=row[0], owner=row[1], state=row[2], n=row[3]) for row in found]
 
     async def oldest_due(self, *, now: int) -> int | None:
         """Tell since when the item that is due for longest is due."""

@@ -67,6 +67,14 @@ class SqliteOutbox:
                    WHERE state = 'sending'""",
                 (now,),
             )
+            # Its slot is taken until then; see `Budget.restore`.
+            await rows(
+                connection,
+                """UPDATE attempt
+                   SET outcome = 'unknown', note = 'the daemon ended before the answer',
+                       ended_at = started_at + timeout_us, ended_boot = started_boot + timeout_us
+                   WHERE outcome = 'open'""",
+            )
 
         await self._writer.do(unit)
 
