@@ -31,7 +31,7 @@ class Attempt:
         if self._left:
             msg = "the connection broke before the answer"
             raise NoAnswer(msg)
-        self._left = True
+        # Should this fail, the request does not leave, and the slot is given back.
         self._id = await self._ledger.open(
             Opening(
                 destination=self._destination,
@@ -44,6 +44,7 @@ class Attempt:
                 timeout=round(TIMEOUT * SECOND),
             )
         )
+        self._left = True
 
     def answered(self, status: int) -> None:
         """Take note of the answer's status."""

@@ -111,11 +111,13 @@ class Budget:
         To be called for an answer 429, and gives the seconds; an `answered` in between ends the
         doubling.
         """
+        boot = self._clock.boot()
+        if boot >= self._held_until:  # else it belongs to the incident that is held for already
+            self._refusals += 1
         pause = asked
         if pause is None:
-            pause = min(self.limit.per, _HOLD) * 2 ** min(self._refusals, _DOUBLINGS)
-        self._refusals += 1
-        self._held_until = max(self._held_until, self._clock.boot() + round(pause * SECOND))
+            pause = min(self.limit.per, _HOLD) * 2 ** min(max(self._refusals - 1, 0), _DOUBLINGS)
+        self._held_until = max(self._held_until, boot + round(pause * SECOND))
         return pause
 
     def answered(self) -> None:

@@ -6,6 +6,8 @@ decided as late as possible, so the newest truth and the most urgent work win.
 
 import asyncio
 
+from aiolimiter import AsyncLimiter
+
 from pipeline.attempt import Attempt
 from pipeline.budget import Budget
 from pipeline.clock import SECOND
@@ -21,8 +23,12 @@ from pipeline.wire import TIMEOUT, recorded_by
 #: Requests under way at the same time.
 _WORKERS = 8
 
-#: A worker's lease: longer than waiting for the same guest's other request, and its own.
-_LEASE = round((3 * TIMEOUT + 30) * SECOND)
+#: A worker's lease: longer than waiting for all others, should they tell of the same guest, and
+#: its own request.
+_LEASE = round((_WORKERS + 1) * TIMEOUT * SECOND)
+
+#: Token requests in seconds. Stampede allows 20 a minute; this bucket lets 19 into the worst one.
+_TOKENS = (10, 60.0)
 
 _PAUSE = 1.0
 _MINUTE = 60.0
@@ -54,6 +60,7 @@ class Deliverer:
         self._clock = means.clock
         self._log = means.log
         self._free = asyncio.Semaphore(_WORKERS)
+        self._token_pace = AsyncLimiter(*_TOKENS)
         self._stopping = False
 
     async def run(self) -> None:
@@ -80,18 +87,22 @@ class Deliverer:
         """Lease what goes first, and tell whether it is a probe; None after each wait."""
         self._owed.take(self._owed.size)
         reach = self.budget.reach()
-        pause = self.lane.breaker.wait()
+        pause, probe = self.lane.breaker.wait(), self.lane.breaker.is_open
         if self._free.locked() or pause or not reach:
             # The end of a request rings; the breaker and the allowance need their time.
             await self._owed.wait(pause or (_PAUSE if reach else self.budget.next_change()))
             return None, False
         now = self._clock.now()
-        due = await self._outbox.deliveries.next_due(self._name)
+        due = await self._outbox.deliveries.next_due(self._name, most=reach)
         if due is None or due > now:
-            await self._owed.wait(_MINUTE if due is None else (due - now) / SECOND)
+            # A class that must wait for its slot may be due before that.
+            pause = _MINUTE if due is None else (due - now) / SECOND
+            if reach < Priority.BACKFILL:
+                pause = min(pause, max(self.budget.next_change(), _TICK))
+            await self._owed.wait(pause)
             return None, False
-        probe = self.lane.breaker.is_open
         if not self._destination.authorised():
+            await self._token_pace.acquire()
             await self._authorise()
             return None, False
         delivery = await self._outbox.deliveries.claim(
@@ -101,6 +112,12 @@ class Deliverer:
             # What is due is of a class that must wait for a slot, or its guest is under way.
             full = reach == Priority.BACKFILL
             await self._owed.wait(_PAUSE if full else max(self.budget.next_change(), _TICK))
+            return None, False
+        if self.lane.breaker.is_open is not probe or not self.budget.left():
+            # An answer that came meanwhile has changed what may go.
+            await self._outbox.deliveries.give_back(
+                delivery, None, due_at=now, reason=None, failed=False, now=now
+            )
             return None, False
         if probe:
             self.lane.breaker.probing()
@@ -116,6 +133,8 @@ class Deliverer:
             with recorded_by(attempt):
                 await self._destination.authorise()
             self.lane.breaker.abandon()  # it tells of the token endpoint only
+        except OutboxUnavailable:
+            raise
         except PipelineError as exc:
             outcome, note = outcome_of(exc), str(exc)
             failure = held(exc, self.budget)

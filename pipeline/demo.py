@@ -45,7 +45,7 @@ async def play(out: Console, *, bookings: int, keep: bool) -> bool:
     """Run the demonstration; tell whether everything accepted is accounted for."""
     begun = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pipeline-demo-") as folder:
-        listen, admin = _free_address(), _free_address()
+        listen, admin = _free_addresses()
         settings = _settings(f"http://{listen}/webhooks/leeds")
         async with run_sandbox(settings) as sandbox:
             config = _write_config(Path(folder), settings, sandbox, listen, admin)
@@ -267,7 +267,11 @@ async def _post(http: aiohttp.ClientSession, url: str, body: object) -> Any:
         return await response.json()
 
 
-def _free_address() -> str:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+def _free_addresses() -> tuple[str, str]:
+    with socket.socket() as one, socket.socket() as other:
+        one.bind(("127.0.0.1", 0))
+        other.bind(("127.0.0.1", 0))
+        return (
+            f"127.0.0.1:{one.getsockname()[1]}",
+            f"127.0.0.1:{other.getsockname()[1]}",
+        )

@@ -5,23 +5,24 @@ One of these runs for each source, so that a venue whose ROLLER is in trouble ho
 
 import asyncio
 
+import msgspec
 from aiolimiter import AsyncLimiter
 
 from pipeline.clock import SECOND
-from pipeline.errors import OutboxUnavailable, PipelineError, Reject, Retry, Skip
+from pipeline.errors import NotYet, OutboxUnavailable, PipelineError, Reject, Skip
 from pipeline.feed import Feed
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
 from pipeline.means import Means
-from pipeline.model import Booking, Event, EventState, Guest, Kind, Phase
+from pipeline.model import Booking, Event, EventState, Kind, Phase
 from pipeline.outbox import KnownBooking
 from pipeline.plugin import Source
 
 #: Events of one source that are enriched at the same time.
 _WORKERS = 8
 
-#: A worker's lease: longer than its requests can take, token and repetition included.
-_LEASE = 300 * SECOND
+#: Seconds of a worker's lease, waiting for the limiter aside: longer than its requests can take.
+_LEASE = 300.0
 
 _DAY = 86_400 * SECOND
 
@@ -51,6 +52,9 @@ class Enricher:
         self._source = source
         self._is_mapped = is_mapped
         self._limiter = limiter
+        # Three calls at most, each behind those of all other workers.
+        waits = 3 * _WORKERS * limiter.time_period / limiter.max_rate
+        self._lease = round((_LEASE + waits) * SECOND)
         self._outbox = means.outbox
         self._gatherer = means.gatherer
         self._arrivals = arrivals
@@ -92,7 +96,7 @@ class Enricher:
             return [], False
         probe = self.lane.breaker.is_open
         now = self._clock.now()
-        until = now + _LEASE
+        until = now + self._lease
         events: list[Event] = []
         if not probe and (ids := self._arrivals.take(_WORKERS)):
             events = await self._outbox.events.claim(ids, now=now, until=until)
@@ -136,7 +140,8 @@ class Enricher:
             )
             await self._record(event, verdict)
         else:
-            await self._enriched.put(event)
+            # Without its body, which no stage needs any more: what waits in memory stays small.
+            await self._enriched.put(msgspec.structs.replace(event, body=b""))
 
     async def _record(self, event: Event, verdict: Verdict) -> None:
         now = self._clock.now()
@@ -163,7 +168,8 @@ class Enricher:
         await self._know_venue()
         booking, is_newest = await self._know_booking(event)
         if is_newest and booking.customer and booking.phase is not Phase.DRAFT:
-            await self._know_guest(event, booking.customer)
+            gone = booking.phase is Phase.CANCELLED
+            await self._know_guest(event, booking.customer, is_cancelled=gone)
 
     async def _know_booking(self, event: Event) -> tuple[Booking, bool]:
         """Learn the booking's state; tell also whether this event is the newest of it."""
@@ -195,21 +201,22 @@ class Enricher:
             raise Reject("the source does not know the booking")
         return booking
 
-    async def _know_guest(self, event: Event, customer: str) -> Guest:
+    async def _know_guest(self, event: Event, customer: str, *, is_cancelled: bool) -> None:
         """Learn the guest, unless they were fetched after the event came in."""
         known = await self._outbox.facts.guest(event.source, customer)
         if known and known.fetched_at >= event.received_at:
-            return known.guest
+            return
         await self._limiter.acquire()
         fetched_at = self._clock.now()
         guest = await self._source.fetch_guest(customer)
         self.lane.succeeded()
+        if guest is None and is_cancelled:
+            return  # what was told of the booking is cancelled where it was told
         if guest is None and event.attempts + 1 < _TRIES_FOR_A_GUEST:
-            raise Retry("the source does not know the customer yet")
+            raise NotYet("the source does not know the customer yet")
         if guest is None:
             raise Reject("the source does not know the customer")
         await self._outbox.events.learn_guest(event.source, guest, fetched_at=fetched_at)
-        return guest
 
     async def _know_venue(self) -> None:
         """Ask for the venue once a day, where the configuration does not say it all."""
@@ -224,7 +231,7 @@ class Enricher:
                 self.lane.succeeded()
                 await self._outbox.events.learn_venue(self._name, details, fetched_at=now)
             if await self._gatherer.venue(self._name) is None:
-                raise Retry(
+                raise NotYet(
                     "the source does not tell the venue's timezone, currency and country: "
                     f"set them in [sources.{self._name}]"
                 )

@@ -1,22 +1,23 @@
 """The exceptions of the pipeline: each one tells its catcher what to do.
 
 PipelineError
-├── ConfigError            the configuration is wrong: every problem, exit code 78
-├── OutboxError            the outbox cannot be used: the message says why, exit code 1
-│   ├── OutboxBusy         another process holds it
-│   ├── OutboxTooNew       a newer version of the pipeline made it
-│   └── OutboxUnavailable  it does not take writes now: answer 503, try again
-├── Unreadable             a message cannot be understood: keep it, park it
-└── Failure                a piece of work did not succeed
-├── Retry              try the same item again later: the item's own failure
-│   ├── NoAnswer       it was asked, and may have been done: nothing came back
-│   └── LaneFailure    the whole peer is in trouble: no item ages by it
-│       ├── TokenRefused   the peer refuses the token, which may have expired
-│       ├── Unauthorized   the peer refuses our credentials
-│       ├── Throttled      the peer asks for fewer requests
-│       └── Unreachable    no connection came about
-├── Reject             a person must look: park the item
-└── Skip               nothing is to be sent: close the item with the reason
+├── ConfigError                the configuration is wrong: every problem, exit code 78
+├── OutboxError                the outbox cannot be used: the message says why, exit code 1
+│   ├── OutboxBusy             another process holds it
+│   ├── OutboxTooNew           a newer version of the pipeline made it
+│   └── OutboxUnavailable      it does not take writes now: answer 503, try again
+├── Unreadable                 a message cannot be understood: keep it, park it
+└── Failure                    a piece of work did not succeed
+    ├── Retry                  try the same item again later: the item's own failure
+    │   ├── NotYet             something else must come first, and the peer is not to blame
+    │   ├── NoAnswer           it was asked, and may have been done: nothing came back
+    │   └── LaneFailure        the whole peer is in trouble: no item ages by it
+    │       ├── TokenRefused   the peer refuses the token, which may have expired
+    │       ├── Unauthorized   the peer refuses our credentials
+    │       ├── Throttled      the peer asks for fewer requests
+    │       └── Unreachable    no connection came about
+    ├── Reject                 a person must look: park the item
+    └── Skip                   nothing is to be sent: close the item with the reason
 """
 
 from collections.abc import Sequence
@@ -68,6 +69,10 @@ class Retry(Failure):
     def __init__(self, reason: str, *, after: float | None = None) -> None:
         super().__init__(reason)
         self.after = after
+
+
+class NotYet(Retry):
+    """Something else must come first; the peer is not to blame for the wait."""
 
 
 class NoAnswer(Retry):

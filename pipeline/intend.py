@@ -1,15 +1,17 @@
 """Makes the deliveries that an enriched event asks for."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 
 from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip
 from pipeline.feed import Feed
 from pipeline.gather import Truth
+from pipeline.log import trace
 from pipeline.means import Means
-from pipeline.model import DeliveryKind, DeliveryState, Event, Facts, Nothing, Priority
+from pipeline.model import DeliveryKind, DeliveryState, Event, EventState, Facts, Nothing, Priority
 from pipeline.outbox import Intent
 from pipeline.plugin import Destination
-from pipeline.transform import next_step, priority
+from pipeline.transform import distinct_roles, next_step, priority
 
 #: Events taken from the queue at a time.
 _AT_ONCE = 32
@@ -50,6 +52,9 @@ class Intender:
                     self._log.error(
                         "outbox failed", stage="transform", event=event.id, reason=str(exc)
                     )
+                except Exception as exc:  # noqa: BLE001 - one event must not end the daemon
+                    self._log.error("failed unexpectedly", event=event.id, trace=trace(exc))
+                    await self._park(event, exc)
 
     def stop(self) -> None:
         """End once the queue is empty; to be called when nothing is put into it any more."""
@@ -63,6 +68,12 @@ class Intender:
         self._log.info("enriched", event=event.id, source=event.source, deliveries=len(intents))
         for destination in {intent.destination for intent in intents}:
             self._lanes[destination].offer(event.id)
+
+    async def _park(self, event: Event, exc: Exception) -> None:
+        reason = f"unexpected {type(exc).__name__}: see the log"
+        now = self._clock.now()
+        with suppress(OutboxUnavailable):
+            await self._outbox.events.finish(event.id, EventState.PARKED, reason, now=now)
 
     async def _intents(self, event: Event, now: int) -> list[Intent]:
         truth = await self._gatherer.truth(event.source, event.booking, None)
@@ -82,7 +93,9 @@ class Intender:
         if stale or intent.state is not DeliveryState.WAITING:
             return [intent]
         wanted = [(DeliveryKind.GUEST, "", intent.priority)]
-        wanted += [(DeliveryKind.TAG, role, Priority.TAG) for role in destination.mapper.tag_roles]
+        if truth.booking:
+            roles = distinct_roles(destination.mapper.tag_roles, truth.booking)
+            wanted += [(DeliveryKind.TAG, role, Priority.TAG) for role in roles]
         customer = truth.booking.customer if truth.booking else None
         return [intent] + [
             Intent(

@@ -16,6 +16,7 @@ from pipeline.config import RetryPolicy
 from pipeline.errors import (
     Failure,
     LaneFailure,
+    NotYet,
     Reject,
     Retry,
     Skip,
@@ -88,7 +89,7 @@ class Lane:
             case Unreadable():
                 return Verdict(fate=Fate.PARK, reason=f"unreadable: {exc}")
             case _:
-                own = Retry(f"unexpected {type(exc).__name__}: see the log")
+                own = NotYet(f"unexpected {type(exc).__name__}: see the log")
                 return self._own_failure(own, item, attempts, first_failure_at)
 
     def lane_failed(self, exc: Retry) -> None:
@@ -118,9 +119,10 @@ class Lane:
         self, exc: Failure, item: int, attempts: int, first_failure_at: int | None
     ) -> Verdict:
         after = exc.after if isinstance(exc, Retry) else None
-        self.last_error = exc.reason
-        self.breaker.failed(item)
-        if self.breaker.is_open:
+        if not isinstance(exc, NotYet):
+            self.last_error = exc.reason
+            self.breaker.failed(item)
+        if self.breaker.is_open and self.state is LaneState.UP:
             self.state = LaneState.DOWN
         now = self._clock.now()
         since = now if first_failure_at is None else first_failure_at

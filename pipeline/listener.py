@@ -67,13 +67,13 @@ class _Protocol(RequestHandler):
 class WebhookServer(web.Server):
     """Runs one handler for all requests of a listener."""
 
-    def __init__(self, handler: Handler, log: Log) -> None:
+    def __init__(self, handler: Handler, log: Log, *, lingering: float = _LINGERING) -> None:
         super().__init__(
             self._answer,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=_KEEPALIVE,
-            lingering_time=_LINGERING,
+            lingering_time=lingering,
         )
         self._handler = handler
         self._log = log

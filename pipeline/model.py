@@ -257,8 +257,9 @@ class ToldConsent(Struct, frozen=True, kw_only=True):
     data: bool
     email: bool
     sms: bool
-    #: What the source said when that was sent, for a change is a known value that differs.
-    behind: GuestConsent
+    #: What each customer record of the person last said, by source/customer: a change is a known
+    #: value that differs from the last known one of the same record.
+    behind: dict[str, GuestConsent]
 
 
 class ToldGuest(Struct, frozen=True, kw_only=True):
@@ -275,6 +276,8 @@ class ToldBooking(Struct, frozen=True, kw_only=True):
 
     #: The destination's id of the guest that holds the booking.
     guest: str
+    #: The source's customer who holds it, to see when it changes hands.
+    customer: str | None
     payload_hash: str
     cancelled: bool = False
 

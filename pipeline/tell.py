@@ -91,7 +91,8 @@ class Teller:
                         delivery, DeliveryState.SKIPPED, "already told", None, now=now
                     )
                 case NeedsGuest():
-                    await self._outbox.deliveries.wait_for_guest(delivery, now=now)
+                    customer = truth.guest.customer if truth.guest else ""
+                    await self._outbox.deliveries.wait_for_guest(delivery, customer, now=now)
                 case Send():
                     await self._send(delivery, truth, step, attempt)
 

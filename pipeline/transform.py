@@ -4,6 +4,7 @@ One pure function, used twice: to see what is owed when something has changed, a
 moment a request may go out. Coalescing, freshness and "no longer needed" fall out of that.
 """
 
+from collections.abc import Iterable
 from zoneinfo import ZoneInfo
 
 import msgspec
@@ -11,7 +12,7 @@ import msgspec
 from pipeline.clock import moment
 from pipeline.consent import decide
 from pipeline.contact import contact, email_of, is_minor
-from pipeline.errors import Retry, Skip
+from pipeline.errors import NotYet, Skip
 from pipeline.model import (
     Booking,
     DeliveryKind,
@@ -36,7 +37,7 @@ def next_step(kind: DeliveryKind, detail: str, facts: Facts, mapper: Mapper, sea
     """Give the next request for a delivery, or nothing, or that the guest comes first.
 
     Raises Skip with the reason when the subject is not to be told, Reject when it cannot be told
-    as it is, and Retry while the venue's details are not known.
+    as it is, and NotYet while the venue's details are not known.
     """
     match kind:
         case DeliveryKind.GUEST:
@@ -65,7 +66,8 @@ def person(guest: Guest | None, seal: Seal) -> str | None:
 def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
     guest, venue = _sendable_guest(facts)
     told = facts.told_guest or ToldGuest()
-    consent = decide(guest.consent, told.consent, mapper.consents(facts.source))
+    record = f"{facts.source}/{guest.customer}"
+    consent = decide(record, guest.consent, told.consent, mapper.consents(facts.source))
     request = mapper.guest(contact(guest, venue), consent)
     payload_hash = seal.digest(request.body)
     if told.remote_id and told.payload_hash == payload_hash:
@@ -77,27 +79,40 @@ def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
 def _booking_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
     booking = _reserved(facts)
     before = facts.told_booking
-    holder = facts.told_guest.remote_id if facts.told_guest else None
-    moved = before is not None and not before.cancelled and before.guest != holder
-    if before and moved and (holder or booking.customer is None):
-        # The booking changed hands: it is cancelled where it was, then made where it is now.
-        gone = msgspec.structs.replace(booking, phase=Phase.CANCELLED)
-        step = _tell(gone, before.guest, facts, mapper, seal)
-        return msgspec.structs.replace(step, more=booking.customer is not None)
+    if before and not before.cancelled:
+        if before.customer != booking.customer:
+            # It changed hands: it is cancelled where it was, and then made where it is now.
+            gone = msgspec.structs.replace(booking, phase=Phase.CANCELLED)
+            step = _tell(gone, before.guest, before.customer, facts, mapper, seal)
+            return msgspec.structs.replace(step, more=booking.customer is not None)
+        if booking.phase is Phase.CANCELLED:
+            # Whoever was told of it must hear that it is off, be they sendable any more or not.
+            return _tell(booking, before.guest, before.customer, facts, mapper, seal)
     _sendable_guest(facts)
+    holder = facts.told_guest.remote_id if facts.told_guest else None
     if holder is None:
         # Reckoned all the same: what cannot be told must not wait for its guest to find out.
         visit(booking, _venue(facts), moment(facts.occurred_at or facts.now))
         return NeedsGuest()
-    step = _tell(booking, holder, facts, mapper, seal)
+    step = _tell(booking, holder, booking.customer, facts, mapper, seal)
     return Nothing() if step.told == before else step
 
 
-def _tell(booking: Booking, holder: str, facts: Facts, mapper: Mapper, seal: Seal) -> Send:
+def _tell(
+    booking: Booking,
+    holder: str,
+    customer: str | None,
+    facts: Facts,
+    mapper: Mapper,
+    seal: Seal,
+) -> Send:
     shown = visit(booking, _venue(facts), moment(facts.occurred_at or facts.now))
     request = mapper.booking(shown, guest=holder, source=facts.source)
     learnt = ToldBooking(
-        guest=holder, payload_hash=seal.digest(request.body), cancelled=shown.cancelled
+        guest=holder,
+        customer=customer,
+        payload_hash=seal.digest(request.body),
+        cancelled=shown.cancelled,
     )
     return Send(request=request, told=learnt)
 
@@ -113,6 +128,14 @@ def _tag_step(role: str, facts: Facts, mapper: Mapper) -> Step:
         return NeedsGuest()
     learnt = msgspec.structs.replace(told, tags=(*told.tags, name))
     return Send(request=mapper.tag(name, guest=told.remote_id), told=learnt)
+
+
+def distinct_roles(roles: Iterable[str], booking: Booking) -> list[str]:
+    """Leave out roles that make the same tag: source and channel often say the same."""
+    by_name: dict[str | None, str] = {}
+    for role in roles:
+        by_name.setdefault(tag_name(role, booking), role)
+    return list(by_name.values())
 
 
 def tag_name(role: str, booking: Booking) -> str | None:
@@ -139,7 +162,7 @@ def _sendable_guest(facts: Facts) -> tuple[Guest, Venue]:
     if facts.booking and facts.booking.customer is None:
         raise Skip("no customer")
     if facts.guest is None:
-        raise Skip("erased")
+        raise Skip("customer not known")
     email_of(facts.guest)
     venue = _venue(facts)
     today = moment(facts.now).astimezone(ZoneInfo(venue.timezone)).date()
@@ -150,5 +173,5 @@ def _sendable_guest(facts: Facts) -> tuple[Guest, Venue]:
 
 def _venue(facts: Facts) -> Venue:
     if facts.venue is None:
-        raise Retry("the venue's details are not known yet")
+        raise NotYet("the venue's details are not known yet")
     return facts.venue

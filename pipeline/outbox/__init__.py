@@ -192,8 +192,8 @@ class Deliveries(Protocol):
         has a request under way.
         """
 
-    async def next_due(self, destination: str) -> int | None:
-        """Tell when the next waiting delivery becomes due, or a lease ends."""
+    async def next_due(self, destination: str, *, most: int) -> int | None:
+        """Tell when the next delivery of the classes up to `most` becomes due, or a lease ends."""
 
     async def succeed(
         self, delivery: Delivery, learnt: Learnt, ending: Ending, *, more: bool, now: int
@@ -226,8 +226,11 @@ class Deliveries(Protocol):
     ) -> None:
         """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""
 
-    async def wait_for_guest(self, delivery: Delivery, *, now: int) -> None:
-        """Let a delivery wait for its guest's, which is made if none is open."""
+    async def wait_for_guest(self, delivery: Delivery, customer: str, *, now: int) -> None:
+        """Let a delivery wait for the delivery of this guest, which is made if none is open.
+
+        If that guest's has parked, it parks with it.
+        """
 
 
 class Ledger(Protocol):

@@ -67,16 +67,19 @@ class SqliteDeliveries:
 
         return await self._writer.do(unit)
 
-    async def next_due(self, destination: str) -> int | None:
-        """Tell when the next waiting delivery becomes due, or a lease ends."""
+    async def next_due(self, destination: str, *, most: int) -> int | None:
+        """Tell when the next delivery of the classes up to `most` becomes due, or a lease ends."""
         row = await self._readers.row(
             """SELECT min(due_at) FROM (
-                   SELECT min(due_at) AS due_at FROM delivery
-                   WHERE destination = ?1 AND state = 'waiting' AND waits_for IS NULL
+                   SELECT (SELECT min(due_at) FROM delivery
+                           WHERE destination = ?1 AND priority = class AND state = 'waiting'
+                             AND waits_for IS NULL) AS due_at
+                   FROM (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
+                   WHERE class <= ?2
                    UNION ALL
                    SELECT min(due_at) FROM delivery
                    WHERE destination = ?1 AND state = 'sending')""",
-            (destination,),
+            (destination, most),
         )
         return None if row is None else row[0]
 
@@ -156,17 +159,19 @@ class SqliteDeliveries:
 
         await self._writer.do(unit)
 
-    async def wait_for_guest(self, delivery: Delivery, *, now: int) -> None:
-        """Let a delivery wait for its guest's, which is made if none is open."""
+    async def wait_for_guest(self, delivery: Delivery, customer: str, *, now: int) -> None:
+        """Let a delivery wait for the delivery of this guest, which is made if none is open."""
 
         async def unit(connection: aiosqlite.Connection) -> None:
-            guest = await ensure_guest(connection, delivery, delivery.priority, now)
+            guest, parked = await ensure_guest(connection, delivery, customer, now)
+            state = DeliveryState.PARKED if parked else DeliveryState.WAITING
+            reason = f"guest d{guest} parked" if parked else None
             await rows(
                 connection,
-                """UPDATE delivery SET state = 'waiting', due_at = ?1, updated_at = ?1,
-                                       waits_for = ?2
-                   WHERE id = ?3 AND state = 'sending'""",
-                (now, guest, delivery.id),
+                """UPDATE delivery SET state = ?1, reason = ?2, customer = ?3, waits_for = ?4,
+                                       due_at = ?5, updated_at = ?5
+                   WHERE id = ?6 AND state = 'sending'""",
+                (state, reason, customer, guest, now, delivery.id),
             )
             await _coalesce(connection, delivery, now)
 

@@ -24,8 +24,10 @@ class SqliteOverview:
                    FROM counter WHERE what = 'event'
                    UNION ALL
                    SELECT (SELECT min(due_at) FROM delivery
-                           WHERE destination = owner AND state = 'waiting' AND waits_for IS NULL)
-                   FROM counter WHERE what = 'delivery')
+                           WHERE destination = owner AND priority = class AND state = 'waiting'
+                             AND waits_for IS NULL)
+                   FROM counter, (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
+                   WHERE what = 'delivery')
                WHERE at <= ?""",
             (now,),
         )

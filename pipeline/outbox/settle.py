@@ -39,15 +39,22 @@ async def settle(
 
 
 async def ensure_guest(
-    connection: aiosqlite.Connection, delivery: Delivery, priority: int, now: int
-) -> int:
-    """Give the id of the guest's open delivery at a destination, made if there is none."""
-    found = await _open_guest(connection, delivery.source, delivery.customer, delivery.destination)
-    if found is not None:
-        return found
+    connection: aiosqlite.Connection, delivery: Delivery, customer: str, now: int
+) -> tuple[int, bool]:
+    """Give a guest's open delivery at a destination, made if there is none, and if it parked."""
+    found = await rows(
+        connection,
+        """SELECT id, state = 'parked' FROM delivery
+           WHERE source = ? AND customer = ? AND destination = ? AND kind = 'guest'
+             AND state IN ('waiting', 'sending', 'parked')
+           ORDER BY state = 'parked', id DESC LIMIT 1""",
+        (delivery.source, customer, delivery.destination),
+    )
+    for guest, parked in found:
+        return int(guest), bool(parked)
     row = (delivery.event, delivery.source, delivery.destination, DeliveryKind.GUEST, "", None,
-           None, delivery.customer, priority, DeliveryState.WAITING, None, None, now)  # fmt: skip
-    return await _insert(connection, row)
+           None, customer, delivery.priority, DeliveryState.WAITING, None, None, now)  # fmt: skip
+    return await _insert(connection, row), False
 
 
 async def _guest(
@@ -125,10 +132,16 @@ async def _tag(
              AND state IN ('waiting', 'sending')""",
         (event.source, event.booking, intent.destination, intent.detail),
     )
-    if not found:
-        made = await _insert(connection, _row(event, intent, None, now))
-        if guest is not None:
-            await _wait_for(connection, made, guest)
+    made = int(found[0][0]) if found else await _insert(connection, _row(event, intent, None, now))
+    if found:
+        # It may have been made for another guest, if the booking has changed hands.
+        await rows(
+            connection,
+            "UPDATE delivery SET customer = ? WHERE id = ? AND state = 'waiting'",
+            (intent.customer, made),
+        )
+    if guest is not None:
+        await _wait_for(connection, made, guest)
 
 
 async def _next_newer(
@@ -164,7 +177,8 @@ async def _open_guest(
 
 
 async def _wait_for(connection: aiosqlite.Connection, delivery: int, guest: int) -> None:
-    await rows(connection, "UPDATE delivery SET waits_for = ? WHERE id = ?", (guest, delivery))
+    sql = "UPDATE delivery SET waits_for = ? WHERE id = ? AND state = 'waiting'"
+    await rows(connection, sql, (guest, delivery))
 
 
 async def _insert(connection: aiosqlite.Connection, row: Sequence[object]) -> int:

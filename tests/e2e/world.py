@@ -1,6 +1,8 @@
 """A daemon's surroundings: simulated APIs, a configuration, and ways to look at what happened."""
 
 import asyncio
+import itertools
+import os
 import socket
 import sqlite3
 from collections import Counter
@@ -31,11 +33,17 @@ max = "200ms"
 """
 
 
+#: Below the ports that the system gives out by itself, and apart for each test process.
+_PORTS = itertools.count(20_000 + 2_000 * int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]))
+
+
 def free_address() -> str:
-    """Give a loopback address whose port nobody uses."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return f"127.0.0.1:{probe.getsockname()[1]}"
+    """Give a loopback address whose port nobody uses, and that is not given again."""
+    for port in _PORTS:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)):
+                return f"127.0.0.1:{port}"
+    raise AssertionError
 
 
 class World:

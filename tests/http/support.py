@@ -41,7 +41,7 @@ CONFIG = f"""
 listen = "127.0.0.1:0"
 admin = "127.0.0.1:0"
 admin_token = "{TOKEN}"
-admin_hosts = ["pipeline.example.com"]
+admin_hosts = ["Pipeline.example.com"]
 max_body = {MAX_BODY}
 [outbox]
 path = "outbox.db"
@@ -197,7 +197,8 @@ async def listening(folder: Path, *, body_timeout: float = 5.0) -> AsyncIterator
         )
         reporter = Reporter(config, outbox, stages, clock)
         here = Here(folder, outbox, reporter, stages.doors["leeds"], receiver, clock, log, lines)
-        here.runner = web.ServerRunner(WebhookServer(receiver.handle, log), shutdown_timeout=0.2)
+        server = WebhookServer(receiver.handle, log, lingering=0.3)
+        here.runner = web.ServerRunner(server, shutdown_timeout=0.2)
         here.webhooks = await _start(stack, here.runner)
         app = admin_app(config.server, reporter)
         here.admin = await _start(stack, web.AppRunner(app, access_log=None, shutdown_timeout=0.1))

@@ -119,6 +119,13 @@ async def test_a_body_over_the_limit_is_parked_and_its_booking_fetched(
     assert (asked.origin, asked.body) == ("reconcile", b"")
 
 
+async def test_what_is_over_the_limit_is_not_waited_for(here: Here) -> None:
+    """What will not be kept must not fill the memory until its end."""
+    announced = webhook(message(), b"Content-Length: 100000000", length=False)
+
+    assert await here.webhooks.first(announced, b" " * (MAX_BODY + 1)) == 200
+
+
 @pytest.mark.parametrize(
     "body",
     [

@@ -24,6 +24,7 @@ async def test_without_the_key_nothing_is_stored(here: Here, key: bytes | None) 
     """Anybody can find the address; the key is all that tells ROLLER from them."""
     assert (await here.send(webhook(key=key))).statuses == [503]
     assert here.rows() == []
+    assert [line["message"] for line in here.log()] == ["refused"]
 
 
 async def test_the_first_of_two_keys_decides(here: Here) -> None:
@@ -90,6 +91,7 @@ async def test_a_scanner_is_no_mismatch(here: Here, sent: bytes) -> None:
     await here.send(sent)
 
     assert await _state(here) == "up"
+    assert [line["message"] for line in here.log()] == ["refused"]
 
 
 async def test_refusals_are_logged_once_a_minute_for_each_source(here: Here) -> None:

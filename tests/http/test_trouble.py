@@ -1,9 +1,16 @@
 """What the listener says when it cannot take a webhook: 503, and the truth about why."""
 
 import asyncio
+import io
 import sqlite3
 
-from tests.http.support import Here, message, webhook
+from aiohttp import web
+
+from pipeline.listener import WebhookServer, start_site
+from pipeline.log import Log
+from pipeline.settings import Address
+from tests.fakes import FakeClock
+from tests.http.support import Here, Peer, message, webhook
 from tests.waiting import until
 
 
@@ -36,6 +43,39 @@ def _ready() -> bytes:
     return (
         b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer the-admin-token\r\n\r\n"
     )
+
+
+async def test_a_fault_of_our_own_is_503_and_logged_without_what_it_says() -> None:
+    """The text of an exception may quote a guest; where it was raised is enough to mend it."""
+    clock, lines = FakeClock(), io.StringIO()
+    log = Log(clock, level="info", style="json", sink=lines)
+
+    async def handle(request: web.BaseRequest) -> web.StreamResponse:
+        raise ValueError(await request.text())
+
+    runner = web.ServerRunner(WebhookServer(handle, log))
+    await runner.setup()
+    try:
+        address = await start_site(runner, Address(host="127.0.0.1", port=0))
+        status = await Peer(int(address.rpartition(":")[2])).first(webhook(b"ada@example.com"))
+    finally:
+        await runner.cleanup()
+
+    log.flush()
+    assert status == 503
+    assert "failed unexpectedly" in lines.getvalue()
+    assert "ValueError at test_trouble.py" in lines.getvalue()
+    assert "ada" not in lines.getvalue()
+
+
+async def test_without_room_in_the_outbox_webhooks_are_refused(here: Here) -> None:
+    """What fills the disk today would lose everything tomorrow; ROLLER keeps it for four days."""
+    here.receiver.room = 2
+
+    statuses = [(await here.send(webhook(message(f"m-{n}")))).statuses for n in range(3)]
+
+    assert statuses == [[200], [200], [503]]
+    assert here.log()[-1]["reason"] == "the outbox is full"
 
 
 async def test_while_shutting_down_new_webhooks_are_refused(here: Here) -> None:

@@ -24,6 +24,7 @@ REFUSED = {
     "unknown-source": webhook(target=b"/webhooks/york"),
     "slash-at-end": webhook(target=b"/webhooks/leeds/"),
     "two-slashes": webhook(target=b"//webhooks/leeds"),
+    "two-slashes-no-source": webhook(target=b"//webhooks/"),
     "three-slashes-absolute": webhook(target=b"http://hooks.example.com///webhooks/leeds"),
     "slash-inside": webhook(target=b"/webhooks//leeds"),
     "dots-into": webhook(target=b"/x/../webhooks/leeds"),
@@ -129,6 +130,7 @@ async def test_what_http_allows_is_taken_however_unusual(here: Here, sent: bytes
     answers = await here.send(sent)
 
     assert answers.statuses == [200]
+    assert answers.closed
     assert [row.body for row in here.rows()] == [message()]
 
 
@@ -203,7 +205,9 @@ async def test_a_connection_is_kept_for_the_next_webhook(here: Here) -> None:
 
 
 @pytest.mark.parametrize("reset", [False, True], ids=["closes", "resets"])
-async def test_hanging_up_at_any_byte_harms_nobody(here: Here, reset: bool) -> None:
+async def test_hanging_up_at_any_byte_harms_nobody(
+    here: Here, reset: bool, caplog: pytest.LogCaptureFixture
+) -> None:
     """Port scanners and dying proxies do it all day; the next webhook must not notice."""
     sent = webhook(message("hung-up"))
     for size in range(0, len(sent), 3):
@@ -216,6 +220,25 @@ async def test_hanging_up_at_any_byte_harms_nobody(here: Here, reset: bool) -> N
     assert (await here.send(webhook())).statuses == [200]
     assert [row.key for row in here.rows()] == ["m-1"]
     assert [line["message"] for line in here.log() if line["level"] != "info"] == []
+    assert caplog.messages == []
+
+
+async def test_hanging_up_after_a_refusal_is_worth_no_line(
+    here: Here, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The library would log a traceback for each, as often as a stranger likes."""
+    sent = webhook(b"", b"Content-Length: 100000", length=False, target=b"/webhooks/york")
+    for _ in range(5):
+        reader, writer = await here.webhooks.connect()
+        writer.write(sent)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
+        writer.write(b"more")
+        writer.close()
+
+    server = here.runner.server
+    await until(lambda: not server or not server.connections)
+    assert [line["message"] for line in here.log()] == ["refused"]
+    assert caplog.messages == []
 
 
 async def test_a_client_that_hangs_up_after_the_last_byte_is_served_all_the_same(

@@ -95,7 +95,7 @@ CREATE TABLE delivery (
 
 CREATE INDEX delivery_next ON delivery (destination, priority, id)
     WHERE state = 'waiting' AND waits_for IS NULL;
-CREATE INDEX delivery_due ON delivery (destination, due_at)
+CREATE INDEX delivery_due ON delivery (destination, priority, due_at)
     WHERE state = 'waiting' AND waits_for IS NULL;
 CREATE INDEX delivery_sending ON delivery (destination) WHERE state = 'sending';
 CREATE INDEX delivery_waits_for ON delivery (waits_for) WHERE waits_for IS NOT NULL;
