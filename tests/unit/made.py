@@ -91,6 +91,9 @@ def told_guest(remote_id: str = "g-1", **changes: Any) -> ToldGuest:
     return ToldGuest(remote_id=remote_id, **changes)
 
 
+_TOLD = ToldBooking(guest="g-1", customer=_BOOKING.customer, payload_hash="of before")
+
+
 def told_booking(guest: str = "g-1", **changes: Any) -> ToldBooking:
     """A booking that the destination has, in another state than the present one."""
-    return msgspec.structs.replace(ToldBooking(guest=guest, payload_hash="of before"), **changes)
+    return msgspec.structs.replace(_TOLD, guest=guest, **changes)

@@ -10,6 +10,8 @@ from pipeline.plugin import ConsentFeeds
 from tests.unit.made import NO, UNKNOWN, YES
 
 _FEEDS = ConsentFeeds()
+_RECORD = "leeds/1"
+_OTHER = "york/2"
 _consents = st.builds(GuestConsent, email=st.sampled_from(Consent), sms=st.sampled_from(Consent))
 _feed = st.sampled_from(["email", "sms", "sms_or_email", "never"])
 _feeds = st.builds(ConsentFeeds, data=_feed, email=_feed, sms=_feed)
@@ -23,7 +25,7 @@ def _after(*said: GuestConsent, feeds: ConsentFeeds = _FEEDS) -> ToldConsent:
     """What is sent last to somebody whose source said these things, one after the other."""
     told: ToldConsent | None = None
     for now in said:
-        told = decide(now, told, feeds)
+        told = decide(_RECORD, now, told, feeds)
     assert told is not None
     return told
 
@@ -74,11 +76,38 @@ def test_later_only_changes_count(said: list[GuestConsent], email: bool, sms: bo
 
 def test_what_was_sent_is_kept_while_the_source_says_the_same() -> None:
     """The destination may know better (an opt-out there), and the first no may be an empty box."""
-    behind = _says(NO, NO)
+    behind = {_RECORD: _says(NO, NO)}
     told = ToldConsent(data=True, email=True, sms=False, behind=behind)
-    assert decide(behind, told, _FEEDS) == told
-    told = ToldConsent(data=False, email=False, sms=False, behind=_says(YES, YES))
-    assert decide(_says(YES, YES), told, _FEEDS) == told
+    assert decide(_RECORD, _says(NO, NO), told, _FEEDS) == told
+    behind = {_RECORD: _says(YES, YES)}
+    told = ToldConsent(data=False, email=False, sms=False, behind=behind)
+    assert decide(_RECORD, _says(YES, YES), told, _FEEDS) == told
+
+
+def test_one_records_old_yes_does_not_undo_anothers_no() -> None:
+    """The same person books at two venues, and has said no at one of them since."""
+    told = decide(_RECORD, _says(YES), None, _FEEDS)
+    told = decide(_OTHER, _says(NO), told, _FEEDS)
+    assert (told.data, told.email, told.sms) == (False, False, False)
+    told = decide(_RECORD, _says(YES), told, _FEEDS)
+    assert (told.data, told.email, told.sms) == (False, False, False)
+
+
+def test_a_further_record_may_only_lower_at_first_and_is_heard_when_it_changes() -> None:
+    """Its yes may be older than the no that was given elsewhere; a new yes is one."""
+    told = decide(_RECORD, _says(NO, NO), None, _FEEDS)
+    told = decide(_OTHER, _says(YES, YES), told, _FEEDS)
+    assert (told.data, told.email, told.sms) == (False, False, False)
+    told = decide(_OTHER, _says(NO, YES), told, _FEEDS)
+    told = decide(_OTHER, _says(YES, YES), told, _FEEDS)
+    assert (told.data, told.email, told.sms) == (True, True, False)
+
+
+def test_a_channel_that_is_fed_from_nothing_any_more_is_no() -> None:
+    """A venue that stops marketing by SMS means those who agreed before, too."""
+    told = decide(_RECORD, _says(YES, YES), None, _FEEDS)
+    told = decide(_RECORD, _says(YES, YES), told, ConsentFeeds(sms="never"))
+    assert (told.email, told.sms) == (True, False)
 
 
 @given(st.lists(_consents, min_size=1, max_size=5), _feeds)

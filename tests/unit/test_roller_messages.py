@@ -428,9 +428,7 @@ def test_what_is_read_can_be_reckoned_with(
     """What is readable must not fail later, where nobody parks it."""
     try:
         found = _booking(items=items, createdDate=created, total=total)
-        shown = visit(
-            found, msgspec.structs.replace(LONDON, timezone=zone), datetime.now(UTC)
-        )
+        shown = visit(found, msgspec.structs.replace(LONDON, timezone=zone), datetime.now(UTC))
     except (Unreadable, Reject):
         return
     assert shown.ends_at - shown.starts_at > -timedelta(hours=2)

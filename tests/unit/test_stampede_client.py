@@ -208,7 +208,8 @@ async def test_a_refused_token_is_dropped_once(
 
 
 @pytest.mark.parametrize(
-    "trouble", [TimeoutError(), ServerDisconnectedError(), ClientConnectionError(), ConnectionError()]
+    "trouble",
+    [TimeoutError(), ServerDisconnectedError(), ClientConnectionError(), ConnectionError()],
 )
 async def test_silence_is_no_answer(
     authorised: Stampede, answers: aioresponses, trouble: Exception

@@ -273,9 +273,7 @@ _items = st.builds(
     st.none() | st.datetimes(datetime(1970, 1, 1), datetime(9998, 12, 31), timezones=st.just(UTC)),  # noqa: DTZ001 - hypothesis wants naive bounds
     st.sampled_from(["UTC", "Europe/London", "America/St_Johns", "Pacific/Kiritimati"]),
 )
-def test_no_items_break_the_reckoning(
-    items: list[Item], made: datetime | None, zone: str
-) -> None:
+def test_no_items_break_the_reckoning(items: list[Item], made: datetime | None, zone: str) -> None:
     """Whatever ROLLER's lines hold, there are a start, an end not before it, and somebody."""
     shown: Visit = visit(booking(items=tuple(items), created_at=made), _at(zone), _UPDATED)
     assert shown.party_size >= 1
