@@ -107,6 +107,8 @@ class Config(Struct, frozen=True, kw_only=True):
         for path, value in _leaves(self):
             if isinstance(value, Secret) and value.inline:
                 yield f'{path}: in plain text: better {{ env = "NAME" }}'
+        if self.alerts:
+            yield "alerts: not used by this version: nobody will be told"
         fed = {source for d in self.destinations.values() for source in d.source_names()}
         for name in sorted(self.sources.keys() - fed):
             yield f"sources.{name}: no destination takes it; its events will be ignored"
@@ -115,7 +117,7 @@ class Config(Struct, frozen=True, kw_only=True):
 def load(path: Path) -> Config:
     """Read and check the file at `path`; ConfigError holds every problem found."""
     try:
-        table = tomllib.loads(path.read_text(encoding="utf-8"))
+        table = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError:
         raise ConfigError([f"{path}: there is no such file; --config names another"]) from None
     except OSError as exc:
@@ -127,6 +129,7 @@ def load(path: Path) -> Config:
     reader = _Reader(path.parent)
     config = reader.struct(Config, table, "")
     reader.check_mappings(table)
+    reader.check_keys(table)
     if config is None or reader.problems:
         raise ConfigError([f"{path}: {problem}" for problem in reader.problems])
     return config
@@ -177,6 +180,17 @@ class _Reader:
         for path, source in self._mapped:
             if not isinstance(sources, dict) or source not in sources:
                 self.note(path, f"there is no source {source}: add [sources.{source}]")
+
+    def check_keys(self, table: Mapping[str, Any]) -> None:
+        """Refuse two destinations on one API key: each would spend the whole allowance."""
+        users: dict[tuple[object, object], str] = {}
+        destinations = table.get("destinations")
+        for name, one in destinations.items() if isinstance(destinations, dict) else ():
+            if isinstance(one, dict) and isinstance(one.get("client_id"), str):
+                first = users.setdefault((one.get("base_url"), one["client_id"]), name)
+                if first != name:
+                    problem = f"destinations.{first} has the same, and with it the same allowance"
+                    self.note(f"destinations.{name}.client_id", problem)
 
     def note(self, path: str, problem: str) -> None:
         """Keep a problem."""

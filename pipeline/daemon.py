@@ -11,12 +11,13 @@ from pipeline.admin import admin_app
 from pipeline.assembly import Assembly, Stages
 from pipeline.clock import SECOND, Clock, SystemClock
 from pipeline.config import Config
-from pipeline.errors import OutboxUnavailable
+from pipeline.errors import OutboxUnavailable, PipelineError
 from pipeline.listener import WebhookServer, start_site
 from pipeline.log import Bridge, Log
 from pipeline.outbox import Outbox
 from pipeline.outbox.sqlite import open_outbox
 from pipeline.report import Reporter
+from pipeline.settings import Address
 from pipeline.status import tally
 from pipeline.tokens import Tokens
 from pipeline.wire import client
@@ -25,11 +26,15 @@ from pipeline.wire import client
 _HOUR = 3600.0
 _SECOND = 1.0
 
+#: Microseconds for which attempts are kept at least, whatever `keep`: the longest allowance's
+#: window is a day.
+_LEDGER = 3 * 86_400 * SECOND
+
 
 async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None) -> None:
     """Run until `stop` is set, then finish or give back what is under way within the grace.
 
-    Raises OutboxError or OSError (a listener's address) when it cannot start.
+    Raises PipelineError with a sentence when it cannot start.
     """
     clock = clock or SystemClock()
     log = Log(clock, level=config.log.level, style=config.log.format)
@@ -37,6 +42,7 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
     try:
         async with open_outbox(path) as outbox, client() as http, _library_warnings(log):
             await outbox.recover(now=clock.now())
+            await _park_unconfigured(config, outbox, clock, log)
             tokens = Tokens(path.with_name(path.name + ".tokens"), clock)
             stages = Assembly(config, outbox, http, tokens, clock, log).stages()
             for name, deliverer in stages.deliverers.items():
@@ -51,6 +57,17 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             log.info("stopped")
     finally:
         log.flush()
+
+
+async def _park_unconfigured(config: Config, outbox: Outbox, clock: Clock, log: Log) -> None:
+    pairs = [
+        (name, source)
+        for name, destination in config.destinations.items()
+        for source in destination.source_names()
+    ]
+    parked = await outbox.park_unconfigured(list(config.sources), pairs, now=clock.now())
+    if parked:
+        log.warning("parked", items=parked, reason="not configured")
 
 
 class _Daemon:
@@ -137,7 +154,7 @@ class _Daemon:
                 await self._make_room()
                 if self._outbox.trouble or now >= shed_at:
                     keep = round(self._config.outbox.keep * SECOND)
-                    await self._outbox.shed(before=now - keep)
+                    await self._outbox.shed(before=now - keep, attempts_before=now - _LEDGER)
                     shed_at = now + round(_HOUR * SECOND)
             except OutboxUnavailable as exc:
                 self._log.error("outbox failed", stage="housekeeping", reason=str(exc))
@@ -149,7 +166,7 @@ class _Daemon:
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
-            where = await start_site(runner, self._config.server.admin)
+            where = await _listen(runner, "server.admin", self._config.server.admin)
             self._log.info("listening", what="admin", address=where)
             yield
         finally:
@@ -162,11 +179,23 @@ class _Daemon:
         runner = web.ServerRunner(server, shutdown_timeout=self._config.server.shutdown_grace / 4)
         await runner.setup()
         try:
-            where = await start_site(runner, self._config.server.listen, inherit=True)
+            listen = self._config.server.listen
+            where = await _listen(runner, "server.listen", listen, inherit=True)
             self._log.info("listening", what="webhooks", address=where)
             yield runner
         finally:
             await runner.cleanup()
+
+
+async def _listen(
+    runner: web.BaseRunner, key: str, address: Address, *, inherit: bool = False
+) -> str:
+    try:
+        return await start_site(runner, address, inherit=inherit)
+    except (OSError, ValueError) as exc:
+        reason = getattr(exc, "strerror", None) or str(exc)
+        msg = f"{key}: cannot listen at {address}: {reason}"
+        raise PipelineError(msg) from exc
 
 
 @asynccontextmanager

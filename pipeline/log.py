@@ -16,6 +16,7 @@ from typing import TextIO
 import orjson
 
 from pipeline.clock import Clock, iso
+from pipeline.redact import redact
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
@@ -62,7 +63,7 @@ class Log:
         now = self._clock.now()
         if self._style == "json":
             record = {"at": iso(now), "level": level, "message": message, **fields}
-            line = orjson.dumps(record, default=str).decode() + "\n"
+            line = orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE).decode()
         else:
             shown = datetime.fromtimestamp(now / 1e6).astimezone().strftime("%H:%M:%S")
             facts = " ".join(f"{name}={value}" for name, value in fields.items())
@@ -94,5 +95,7 @@ class Bridge(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a record on, without the arguments' values, which may be somebody's data."""
+        # asyncio quotes whole exceptions below its first line.
+        text = redact(str(record.msg).partition("\n")[0])
         cause = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        self._log.warning("library warned", logger=record.name, text=str(record.msg), error=cause)
+        self._log.warning("library warned", logger=record.name, text=text, error=cause)

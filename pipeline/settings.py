@@ -8,6 +8,7 @@ import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Protocol, Self, cast
 from urllib.parse import SplitResult, urlsplit
@@ -16,6 +17,8 @@ from msgspec import Meta, Struct, convert
 
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
 _PORTS = 65_535
+_PORT = re.compile(r"[0-9]{1,5}")
+_LABEL = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?")
 #: A hundred years; sums of times and durations are to stay in the calendar.
 _LONGEST_DURATION = 36_525 * 86_400.0
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86_400.0}
@@ -83,7 +86,7 @@ class Address(Struct, frozen=True, kw_only=True):
             return cls(socket=folder / raw.removeprefix("unix:"))
         host, colon, port = raw.rpartition(":") if isinstance(raw, str) else ("", "", "")
         host = host.removeprefix("[").removesuffix("]")
-        if not colon or not host or not port.isascii() or not port.isdigit() or int(port) > _PORTS:
+        if not colon or not _is_host(host) or not _PORT.fullmatch(port) or int(port) > _PORTS:
             msg = f'expected "HOST:PORT" or "unix:PATH", not {shown(raw)}'
             raise ValueError(msg)
         return cls(host=host, port=int(port))
@@ -148,6 +151,11 @@ class Keys(tuple[Secret, ...]):
         return cls(Secret.parse(one, folder) for one in listed)
 
 
+#: The allowance is kept in memory, a number for each request of the window.
+_MOST_REQUESTS = 100_000
+_DAY = 86_400.0
+
+
 class RateLimit(Struct, frozen=True, kw_only=True):
     """At most `requests` in any `per` seconds; the last `reserve` are for what is urgent."""
 
@@ -163,9 +171,11 @@ class RateLimit(Struct, frozen=True, kw_only=True):
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Tell what does not fit together, as (path below here, sentence)."""
-        if self.requests < 1:
-            yield "requests", "at least one request must be allowed"
-        elif not 0 <= self.reserved < self.requests:
+        if not 1 <= self.requests <= _MOST_REQUESTS:
+            yield "requests", f"must be from 1 to {_MOST_REQUESTS}"
+        if self.per > _DAY:
+            yield "per", "must not be above 24h"
+        if not 0 <= self.reserved < self.requests:
             yield "reserve", f"must be at least 0 and below requests ({self.requests})"
 
 
@@ -233,6 +243,13 @@ def _read_secret(path: Path) -> str:
         reason = exc.strerror if isinstance(exc, OSError) else "it is not text"
         msg = f"{path} cannot be read: {reason}"
         raise ValueError(msg) from exc
+
+
+def _is_host(text: str) -> bool:
+    try:
+        return bool(ip_address(text))
+    except ValueError:
+        return all(_LABEL.fullmatch(label) for label in text.split("."))
 
 
 def shown(raw: object) -> str:

@@ -127,7 +127,7 @@ def retry_after(header: str | None, now: datetime | None = None) -> float | None
         return min(float(text[:9]), _LONGEST_PAUSE)
     try:
         moment = parsedate_to_datetime(text)
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
     moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
     pause = (moment - (now or datetime.now(UTC))).total_seconds()

@@ -7,7 +7,6 @@ import signal
 from pipeline.cli.common import Commands, add_command, complain, configuration
 from pipeline.config import Config
 from pipeline.daemon import run
-from pipeline.errors import PipelineError
 
 
 def add(commands: Commands) -> None:
@@ -25,12 +24,7 @@ def _run(options: argparse.Namespace) -> int:
     config = configuration(options)
     for warning in config.warnings():
         complain(f"{options.config}: warning: {warning}")
-    try:
-        with asyncio.Runner() as runner:
-            runner.run(_until_signalled(config))
-    except OSError as exc:
-        msg = f"cannot listen: {exc.strerror or exc}"
-        raise PipelineError(msg) from exc
+    asyncio.run(_until_signalled(config))
     return 0
 
 

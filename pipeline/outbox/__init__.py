@@ -6,7 +6,7 @@ Every method that changes something returns once the change is on disk, and one 
 transaction. All times are integer microseconds (`clock.py`).
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -277,5 +277,16 @@ class Outbox(Protocol):
     async def recover(self, *, now: int) -> None:
         """Give back at once what a predecessor had claimed."""
 
-    async def shed(self, *, before: int) -> None:
-        """Drop the payloads of work that was finished before then."""
+    async def shed(self, *, before: int, attempts_before: int) -> None:
+        """Drop the payloads of work that was finished before then, and attempts yet older.
+
+        It writes in any case, so that it also shows whether the outbox can be written.
+        """
+
+    async def park_unconfigured(
+        self, sources: Collection[str], pairs: Collection[tuple[str, str]], *, now: int
+    ) -> int:
+        """Park what waits for a source, or a (destination, source), that is configured no more.
+
+        The reason is "not configured"; the number of parked items is given.
+        """

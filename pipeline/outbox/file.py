@@ -30,6 +30,9 @@ _READERS = 2
 
 _BUSY_TIMEOUT = 5.0
 
+#: The first with STRICT tables; RETURNING and UPDATE … FROM are older.
+_OLDEST_SQLITE = (3, 37)
+
 
 @contextmanager
 def instance_lock(path: Path) -> Iterator[None]:
@@ -37,6 +40,12 @@ def instance_lock(path: Path) -> Iterator[None]:
 
     The kernel drops the lock with the process, so nothing is left behind by a crash.
     """
+    if not path.parent.is_dir():
+        msg = f"{path}: its folder does not exist"
+        raise OutboxError(msg)
+    if path.is_dir():
+        msg = f"{path}: is a folder, not a file"
+        raise OutboxError(msg)
     lock = path.with_name(path.name + ".lock")
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
@@ -61,6 +70,9 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
     Each step is one transaction. Raises OutboxTooNew for a file of a newer version of the
     pipeline, and OutboxError for one that is no outbox; neither is touched.
     """
+    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+        msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed"
+        raise OutboxError(msg)
     # Made by us and not by SQLite, which would follow the umask.
     try:
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))

@@ -16,8 +16,9 @@ _INSERT = """
     INSERT INTO event (id, source, origin, key, kind, action, occurred_at, booking, reference,
                        state, reason, received_at, updated_at, due_at, body)
     VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?12, ?13)
-    ON CONFLICT (source, key) DO UPDATE SET duplicates = duplicates + 1
+    ON CONFLICT (source, key) DO NOTHING
 """
+_REPEAT = "UPDATE event SET duplicates = duplicates + 1 WHERE source = ? AND key = ?"
 
 
 class _Load:
@@ -32,10 +33,15 @@ class _Load:
     async def store(self, connection: aiosqlite.Connection) -> set[int]:
         """Insert all; give the ids that were taken, for a repetition's id stays unused."""
         self.open = False
-        await connection.executemany(_INSERT, self.rows)
+        inserted = await connection.executemany(_INSERT, self.rows)
+        if inserted.rowcount == len(self.rows):
+            return set(self.ids)
         bounds = (self.ids[0], self.ids[-1])
         found = await rows(connection, "SELECT id FROM event WHERE id BETWEEN ? AND ?", bounds)
-        return {row[0] for row in found}
+        taken = {row[0] for row in found}
+        again = [(arrival[1], arrival[3]) for arrival in self.rows if arrival[0] not in taken]
+        await connection.executemany(_REPEAT, again)
+        return taken
 
 
 class SqliteIntake:

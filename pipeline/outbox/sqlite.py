@@ -3,11 +3,12 @@
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import aiosqlite
+import msgspec
 
 from pipeline.errors import OutboxError
 from pipeline.outbox import Deliveries, Events, Facts, Intake, Ledger, Overview
@@ -24,6 +25,36 @@ from pipeline.seal import Seal
 
 #: Rows whose payload is dropped in one transaction, so that webhooks do not wait for it.
 _SHED_AT_ONCE = 500
+
+
+_SHED_EVENTS = """
+    UPDATE event SET body = NULL
+    WHERE id IN (SELECT id FROM event
+                 WHERE body IS NOT NULL AND state IN ('done', 'ignored') AND updated_at < ?1
+                 LIMIT ?2)
+    RETURNING id
+"""
+#: Not while a delivery is open, nor while the event that brought it is not finished.
+_SHED_SUBJECTS = """
+    UPDATE subject SET doc = NULL
+    WHERE id IN (SELECT id FROM subject AS s
+                 WHERE doc IS NOT NULL AND kind <> 'venue' AND as_of < ?1
+                   AND NOT EXISTS (
+                       SELECT 1 FROM event AS e
+                       WHERE e.id = s.event
+                         AND (e.state IN ('waiting', 'processing', 'parked') OR e.updated_at >= ?1))
+                   AND NOT EXISTS (
+                       SELECT 1 FROM delivery AS d
+                       WHERE d.source = s.source AND d.state IN ('waiting', 'sending', 'parked')
+                         AND (s.kind = 'booking' AND d.booking = s.key
+                              OR s.kind = 'guest' AND d.customer = s.key))
+                 LIMIT ?2)
+    RETURNING id
+"""
+_SHED_ATTEMPTS = """
+    DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE ended_at < ?1 LIMIT ?2)
+    RETURNING id
+"""
 
 
 class SqliteOutbox:
@@ -78,28 +109,43 @@ class SqliteOutbox:
 
         await self._writer.do(unit)
 
-    async def shed(self, *, before: int) -> None:
-        """Drop the payloads of work that was finished before then, some at a time."""
-        for sql in (
-            """UPDATE event SET body = NULL
-               WHERE id IN (SELECT id FROM event WHERE body IS NOT NULL
-                            AND state IN ('done', 'ignored') AND updated_at < ?1 LIMIT ?2)
-               RETURNING id""",
-            """UPDATE subject SET doc = NULL
-               WHERE id IN (SELECT id FROM subject AS s
-                            WHERE doc IS NOT NULL AND kind <> 'venue' AND as_of < ?1
-                              AND NOT EXISTS (
-                                  SELECT 1 FROM delivery AS d
-                                  WHERE d.source = s.source AND d.state IN
-                                      ('waiting', 'sending', 'parked')
-                                    AND (s.kind = 'booking' AND d.booking = s.key
-                                         OR s.kind = 'guest' AND d.customer = s.key))
-                            LIMIT ?2)
-               RETURNING id""",
-            """DELETE FROM attempt
-               WHERE id IN (SELECT id FROM attempt WHERE ended_at < ?1 LIMIT ?2) RETURNING id""",
+    async def park_unconfigured(
+        self, sources: Collection[str], pairs: Collection[tuple[str, str]], *, now: int
+    ) -> int:
+        """Park what waits for what is configured no more."""
+
+        async def unit(connection: aiosqlite.Connection) -> int:
+            events = await rows(
+                connection,
+                """UPDATE event SET state = 'parked', reason = 'not configured', updated_at = ?1
+                   WHERE state = 'waiting' AND source NOT IN (SELECT value FROM json_each(?2))
+                   RETURNING id""",
+                (now, _json(list(sources))),
+            )
+            deliveries = await rows(
+                connection,
+                """UPDATE delivery SET state = 'parked', reason = 'not configured', updated_at = ?1
+                   WHERE state = 'waiting' AND destination || ' ' || source NOT IN
+                         (SELECT value FROM json_each(?2))
+                   RETURNING id""",
+                (now, _json([" ".join(pair) for pair in pairs])),
+            )
+            return len(events) + len(deliveries)
+
+        return await self._writer.do(unit)
+
+    async def shed(self, *, before: int, attempts_before: int) -> None:
+        """Drop the payloads of work that was finished before then, some at a time.
+
+        It writes in any case, so that it also shows whether the outbox can be written.
+        """
+        await self._writer.do(_stamp)
+        for sql, stamp in (
+            (_SHED_EVENTS, before),
+            (_SHED_SUBJECTS, before),
+            (_SHED_ATTEMPTS, min(before, attempts_before)),
         ):
-            while len(await self._shed(sql, before)) == _SHED_AT_ONCE:
+            while len(await self._shed(sql, stamp)) == _SHED_AT_ONCE:
                 continue
 
     async def _shed(self, sql: str, before: int) -> list[object]:
@@ -109,15 +155,26 @@ class SqliteOutbox:
         return await self._writer.do(unit)
 
 
+def _json(texts: list[str]) -> str:
+    return msgspec.json.encode(texts).decode()
+
+
+async def _stamp(connection: aiosqlite.Connection) -> None:
+    """Write something that is never the same, for a write that changes nothing proves nothing."""
+    await rows(
+        connection,
+        """INSERT INTO meta (name, value) VALUES ('stamp', ?)
+           ON CONFLICT DO UPDATE SET value = excluded.value""",
+        (secrets.token_bytes(8),),
+    )
+
+
 @asynccontextmanager
 async def open_outbox(path: Path) -> AsyncIterator[SqliteOutbox]:
     """Lock, migrate and open the outbox at `path`; leaving closes it, writing what is handed in.
 
     Raises OutboxBusy, OutboxTooNew or OutboxError, with a sentence that says what to do.
     """
-    if not path.parent.is_dir():
-        msg = f"{path}: its folder does not exist"
-        raise OutboxError(msg)
     with instance_lock(path):
         migrate(path)
         async with writing(path) as connection, reading(path) as readers:

@@ -77,7 +77,7 @@ class Writer:
             for unit, _ in batch:
                 results.append(await unit(self._connection))
             await self._connection.commit()
-        except (sqlite3.Error, ValueError) as exc:
+        except Exception as exc:  # noqa: BLE001 - one unit must never end the only writer
             await self._roll_back()
             if not last:
                 return False

@@ -124,7 +124,7 @@ async def test_no_token_is_said_with_the_reason(
     [
         (302, Reject),
         (400, Reject),
-        (403, Unauthorized),
+        (403, Retry),
         (408, Retry),
         (409, Reject),
         (425, Retry),
