@@ -9,11 +9,12 @@ import selectors
 import socket
 import sys
 import time
+from collections.abc import Iterator
 
 import msgspec
 from msgspec import Struct
 
-from tests.benchmarks.message import new_key, webhook
+from tests.benchmarks.message import new_key, parts
 
 #: Seconds without any answer after which the server counts as hanging.
 _SILENCE = 10.0
@@ -62,14 +63,14 @@ def run(orders: Orders) -> Traffic:
 
 
 def _exchange(
-    orders: Orders, requests: "_Requests", connections: list[socket.socket]
+    orders: Orders, requests: Iterator[bytes], connections: list[socket.socket]
 ) -> Traffic:
     selector = selectors.DefaultSelector()
     begun, spent = time.perf_counter(), time.process_time()
     until = begun + orders.seconds
     for connection in connections:
         selector.register(connection, selectors.EVENT_READ)
-        connection.send(requests.next())
+        connection.send(next(requests))
     sent, answered, refused = len(connections), 0, 0
     while answered < sent:
         ready = selector.select(_SILENCE)
@@ -83,34 +84,27 @@ def _exchange(
             answered += 1
             refused += not connection.recv(_READ).startswith(b"HTTP/1.1 200 ")
             if going_on and sent < orders.requests:
-                connection.send(requests.next())
+                connection.send(next(requests))
                 sent += 1
     took = time.perf_counter() - begun
     busy = (time.process_time() - spent) / took
     return Traffic(answered=answered, refused=refused, seconds=took, busy=busy)
 
 
-class _Requests:
-    """Makes requests that differ in the envelope's id only."""
-
-    def __init__(self, orders: Orders) -> None:
-        before, self._after = webhook()
-        length = len(before) + len(new_key()) + len(self._after)
-        head = (
-            f"POST {orders.path} HTTP/1.1\r\n"
-            f"Host: 127.0.0.1:{orders.port}\r\n"
-            f"x-roller-apikey: {orders.key}\r\n"
-            "Content-Type: application/json\r\n"
-            f"Content-Length: {length}\r\n\r\n"
-        )
-        self._before = head.encode() + before
-
-    def next(self) -> bytes:
-        return self._before + new_key().encode() + self._after
-
-
-def _requests(orders: Orders) -> _Requests:
-    return _Requests(orders)
+def _requests(orders: Orders) -> Iterator[bytes]:
+    """Make requests that differ only in their ids."""
+    before, *rest = parts()
+    length = sum(map(len, (before, *rest))) + len(rest) * len(new_key())
+    head = (
+        f"POST {orders.path} HTTP/1.1\r\n"
+        f"Host: 127.0.0.1:{orders.port}\r\n"
+        f"x-roller-apikey: {orders.key}\r\n"
+        "Content-Type: application/json\r\n"
+        f"Content-Length: {length}\r\n\r\n"
+    )
+    pieces = [head.encode() + before, *rest]
+    while True:
+        yield new_key().encode().join(pieces)
 
 
 def _connect(port: int) -> socket.socket:
