@@ -60,20 +60,17 @@ class _Protocol(RequestHandler):
             raise ConnectionError("the answer has begun")
         return refused()
 
-    def log_exception(self, *args: object, **kwargs: object) -> None:
-        """Say nothing: this is about connections that break while a refused body is read."""
-
 
 class WebhookServer(web.Server):
     """Runs one handler for all requests of a listener."""
 
-    def __init__(self, handler: Handler, log: Log, *, lingering: float = _LINGERING) -> None:
+    def __init__(self, handler: Handler, log: Log) -> None:
         super().__init__(
             self._answer,
             access_log=None,
             auto_decompress=False,
             keepalive_timeout=_KEEPALIVE,
-            lingering_time=lingering,
+            lingering_time=_LINGERING,
         )
         self._handler = handler
         self._log = log

@@ -6,13 +6,13 @@ webhooks in turn, so that whatever else the machine does meets both.
 
 import statistics
 import subprocess
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import msgspec
 
 from tests.benchmarks.daemon import KEY, SOURCE, daemon
-from tests.benchmarks.processes import cores, pinned, started
+from tests.benchmarks.processes import cores, started
 from tests.benchmarks.table import Line
 from tests.benchmarks.traffic import Orders, Traffic
 
@@ -35,42 +35,66 @@ _GRACE = 30.0
 
 def measure(folder: Path) -> list[Line]:
     """Measure, with an outbox in `folder`."""
-    chosen = cores()
-    served_on, sent_from = chosen or (None, None)
+    served_on, sent_from = cores()
     bare_server = ["-m", "tests.benchmarks.bare"]
     with (
         daemon(folder, core=served_on) as ours,
-        started(bare_server, core=served_on, stdout=subprocess.PIPE, stderr=None) as bare,
+        started(bare_server, core=served_on, stdout=subprocess.PIPE) as bare,
     ):
         assert bare.stdout is not None
-        bare_port = int(bare.stdout.readline())
-        for port in (bare_port, ours.listen):
-            send(port, _WARM_UP, sent_from)
-        theirs, mine = [], []
-        for _ in range(_ROUNDS):
-            theirs.append(send(bare_port, _SECONDS, sent_from))
-            mine.append(send(ours.listen, _SECONDS, sent_from))
-    where = "on one core" if chosen else "on one core shared with the generator"
-    return _lines(mine, theirs, where)
+        ports = int(bare.stdout.readline()), ours.listen
+        for port in ports:
+            send(port, seconds=_WARM_UP, core=sent_from)
+        rounds = [
+            [send(port, seconds=_SECONDS, core=sent_from) for port in ports] for _ in range(_ROUNDS)
+        ]
+    theirs, mine = zip(*rounds, strict=True)
+    return _lines(mine, theirs, alone=served_on is not None)
 
 
-def send(
-    port: int, seconds: float, core: int | None, *, requests: int = _MOST, connections: int = 64
-) -> Traffic:
+def send(port: int, *, seconds: float, core: int | None, requests: int = _MOST) -> Traffic:
     """Send webhooks from a process on `core`; RuntimeError when one is not answered 200."""
     orders = Orders(
         port=port,
         path=f"/webhooks/{SOURCE}",
         key=KEY,
-        connections=connections,
+        connections=_CONNECTIONS,
         seconds=seconds,
         requests=requests,
     )
-    command = [sys.executable, "-m", "tests.benchmarks.traffic", msgspec.json.encode(orders).decode()]
-    done = subprocess.run(
-        pinned(command, core), check=True, stdout=subprocess.PIPE, timeout=seconds + _GRACE
-    )
-    traffic = msgspec.json.decode(done.stdout, type=Traffic)
+    generator = ["-m", "tests.benchmarks.traffic", msgspec.json.encode(orders).decode()]
+    with started(generator, core=core, stdout=subprocess.PIPE) as process:
+        told, _ = process.communicate(timeout=seconds + _GRACE)
+    if process.returncode:
+        raise RuntimeError("the webhooks could not be sent")
+    traffic = msgspec.json.decode(told, type=Traffic)
     if traffic.refused:
         raise RuntimeError(f"{traffic.refused} webhooks were not answered 200")
     return traffic
+
+
+def _lines(mine: Sequence[Traffic], theirs: Sequence[Traffic], *, alone: bool) -> list[Line]:
+    ours, bare = (statistics.median(one.rate for one in each) for each in (mine, theirs))
+    where = "on one core" if alone else "on a core that the generator shares"
+    busy = max(one.busy for one in theirs)
+    return [
+        Line(what=f"webhooks answered a second, {where}", measured=_spread(mine, ours)),
+        Line(what="  by a handler that stores nothing", measured=_spread(theirs, bare)),
+        Line(
+            what="  share of its rate (medians)",
+            measured=f"{ours / bare:.2f}",
+            target=f"at least {_TARGET}",
+            met=ours / bare >= _TARGET,
+        ),
+        Line(
+            what="  time for which the generator was busy",
+            measured=f"{busy:.0%}",
+            target=f"at most {_BUSY:.0%}",
+            met=busy <= _BUSY,
+        ),
+    ]
+
+
+def _spread(rounds: Sequence[Traffic], median: float) -> str:
+    rates = [one.rate for one in rounds]
+    return f"{median:.0f} ({min(rates):.0f} to {max(rates):.0f})"

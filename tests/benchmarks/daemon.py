@@ -21,6 +21,7 @@ from tests.benchmarks.processes import started
 
 KEY = "a-key-of-the-benchmark"
 SOURCE = "leeds"
+DESTINATION = "stampede"
 
 #: Seconds for a start, and for an answer.
 _START = 30.0
@@ -46,7 +47,7 @@ timezone = "Europe/London"
 currency = "GBP"
 country = "GB"
 
-[destinations.stampede]
+[destinations.{destination}]
 type = "stampede"
 base_url = "http://127.0.0.1:{closed}"
 client_id = "nobody"
@@ -80,7 +81,14 @@ def daemon(folder: Path, *, core: int | None) -> Iterator[Daemon]:
     listen, admin, closed = _free_ports(3)
     path = folder / "config.toml"
     path.write_text(
-        _CONFIG.format(listen=listen, admin=admin, closed=closed, key=KEY, source=SOURCE)
+        _CONFIG.format(
+            listen=listen,
+            admin=admin,
+            closed=closed,
+            key=KEY,
+            source=SOURCE,
+            destination=DESTINATION,
+        )
     )
     arguments = ["-m", "pipeline", "run", "--config", str(path)]
     with (folder / "daemon.log").open("wb") as log:

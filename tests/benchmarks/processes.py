@@ -1,4 +1,4 @@
-"""Starts the processes that are measured, each on one core, and ends them whatever happens."""
+"""Starts the processes that are measured, and ends them whatever happens."""
 
 import os
 import subprocess
@@ -12,19 +12,23 @@ from typing import IO
 _END = 15.0
 
 
-def cores() -> tuple[int, int] | None:
-    """Give a core to be measured on and another one to measure from; None where there are none."""
+def cores() -> tuple[int | None, int | None]:
+    """Give a core to be measured on and another one to measure from; None twice without two."""
     if not hasattr(os, "sched_getaffinity"):
-        return None
+        return None, None
     usable = sorted(os.sched_getaffinity(0))
-    return (usable[0], usable[1]) if len(usable) > 1 else None
+    return (usable[0], usable[1]) if len(usable) > 1 else (None, None)
 
 
 @contextmanager
 def started(
-    arguments: Sequence[str], *, core: int | None, stdout: int | IO[bytes], stderr: IO[bytes] | None
+    arguments: Sequence[str],
+    *,
+    core: int | None,
+    stdout: int | IO[bytes],
+    stderr: IO[bytes] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run this Python with arguments, on one core, for as long as the context lasts."""
+    """Run this Python with arguments, on `core` if given, for as long as the context lasts."""
     process = subprocess.Popen([sys.executable, *arguments], stdout=stdout, stderr=stderr)
     try:
         if core is not None:
@@ -35,14 +39,14 @@ def started(
         _end(process)
 
 
-def resident(process: subprocess.Popen[bytes]) -> tuple[float, float]:
-    """Give the megabytes that a process holds in memory, now and at most until now."""
-    found = dict.fromkeys(("VmRSS", "VmHWM"), 0.0)
-    for line in Path(f"/proc/{process.pid}/status").read_text().splitlines():
-        name, _, value = line.partition(":")
-        if name in found:
-            found[name] = int(value.split()[0]) / 1024
-    return found["VmRSS"], found["VmHWM"]
+def peak_memory(process: subprocess.Popen[bytes]) -> float | None:
+    """Give the megabytes that a process has held at most; None where /proc does not tell."""
+    try:
+        lines = Path(f"/proc/{process.pid}/status").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    [line] = [line for line in lines if line.startswith("VmHWM:")]
+    return int(line.split()[1]) / 1024
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

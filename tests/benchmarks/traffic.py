@@ -68,9 +68,9 @@ def _exchange(
     selector = selectors.DefaultSelector()
     begun, spent = time.perf_counter(), time.process_time()
     until = begun + orders.seconds
-    for connection in connections:
-        selector.register(connection, selectors.EVENT_READ)
-        connection.send(next(requests))
+    for each in connections:
+        selector.register(each, selectors.EVENT_READ, each)
+        each.send(next(requests))
     sent, answered, refused = len(connections), 0, 0
     while answered < sent:
         ready = selector.select(_SILENCE)
@@ -78,8 +78,7 @@ def _exchange(
             raise TimeoutError("the server does not answer")
         going_on = time.perf_counter() < until
         for key, _ in ready:
-            connection = key.fileobj
-            assert isinstance(connection, socket.socket)
+            connection: socket.socket = key.data
             # An answer without a body is small enough to come in one piece.
             answered += 1
             refused += not connection.recv(_READ).startswith(b"HTTP/1.1 200 ")

@@ -223,24 +223,6 @@ async def test_hanging_up_at_any_byte_harms_nobody(
     assert caplog.messages == []
 
 
-async def test_hanging_up_after_a_refusal_is_worth_no_line(
-    here: Here, caplog: pytest.LogCaptureFixture
-) -> None:
-    """The library would log a traceback for each, as often as a stranger likes."""
-    sent = webhook(b"", b"Content-Length: 100000", length=False, target=b"/webhooks/york")
-    for _ in range(5):
-        reader, writer = await here.webhooks.connect()
-        writer.write(sent)
-        assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
-        writer.write(b"more")
-        writer.close()
-
-    server = here.runner.server
-    await until(lambda: not server or not server.connections)
-    assert [line["message"] for line in here.log()] == ["refused"]
-    assert caplog.messages == []
-
-
 async def test_a_client_that_hangs_up_after_the_last_byte_is_served_all_the_same(
     here: Here,
 ) -> None:

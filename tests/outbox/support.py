@@ -1,0 +1,144 @@
+"""Arrivals, intents and a look into the file, for the tests of the outbox."""
+
+import sqlite3
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from pipeline.model import (
+    Action,
+    Arrival,
+    Booking,
+    Delivery,
+    DeliveryKind,
+    DeliveryState,
+    Event,
+    EventState,
+    Kind,
+    Origin,
+    Outcome,
+    Phase,
+    Priority,
+)
+from pipeline.outbox import Ending, Intent, Opening
+from pipeline.outbox.sqlite import SqliteOutbox
+
+#: Some moment, in microseconds; tests reckon from it.
+T0 = 1_800_000_000_000_000
+LEASE = 60_000_000
+
+
+def arrival(key: str, *, booking: str = "b", at: int = T0, source: str = "leeds") -> Arrival:
+    """Make a booking webhook that came and happened at `at`."""
+    return Arrival(
+        source=source,
+        origin=Origin.WEBHOOK,
+        key=key,
+        kind=Kind.BOOKING,
+        action=Action.UPDATED,
+        occurred_at=at,
+        booking=booking,
+        reference=f"ref-{booking}",
+        received_at=at,
+        state=EventState.WAITING,
+        reason=None,
+        body=b'{"marker": "\xff"}',
+    )
+
+
+async def claimed(outbox: SqliteOutbox, key: str, **fields: Any) -> Event:
+    """Take in an event and lease it."""
+    receipt = await outbox.intake.accept(arrival(key, **fields))
+    [event] = await outbox.events.claim([receipt.event], now=T0 * 2, until=T0 * 2 + LEASE)
+    return event
+
+
+def intent(
+    kind: DeliveryKind = DeliveryKind.BOOKING,
+    state: DeliveryState = DeliveryState.WAITING,
+    *,
+    customer: str | None = "c",
+    priority: int = Priority.NEW,
+    detail: str = "",
+    reason: str | None = None,
+) -> Intent:
+    """Make an intent for Stampede."""
+    return Intent(
+        destination="stampede",
+        kind=kind,
+        detail=detail,
+        state=state,
+        reason=reason,
+        priority=priority,
+        customer=customer,
+    )
+
+
+GUEST = intent(DeliveryKind.GUEST)
+BOOKING = intent()
+TAG = intent(DeliveryKind.TAG, detail="status", priority=Priority.TAG)
+
+
+async def settled(outbox: SqliteOutbox, key: str, *intents: Intent, **fields: Any) -> Event:
+    """Take in an event and make its deliveries."""
+    event = await claimed(outbox, key, **fields)
+    await outbox.events.learn_booking(
+        event, Booking(id=event.booking or "", customer="c", phase=Phase.ACTIVE)
+    )
+    await outbox.deliveries.settle(event, intents, now=T0)
+    return event
+
+
+async def next_delivery(outbox: SqliteOutbox, *, now: int = T0, **how: Any) -> Delivery:
+    """Lease what goes next to Stampede."""
+    how = {"most": Priority.BACKFILL, "probe": False, "until": now + LEASE} | how
+    found = await outbox.deliveries.claim("stampede", now=now, **how)
+    assert found is not None, "nothing may go"
+    return found
+
+
+async def nothing_goes(outbox: SqliteOutbox, *, now: int = T0, most: int = 6) -> bool:
+    """Tell whether nothing may go to Stampede."""
+    until = now + LEASE
+    found = await outbox.deliveries.claim("stampede", most=most, probe=False, now=now, until=until)
+    return found is None
+
+
+async def sent(outbox: SqliteOutbox, delivery: Delivery, outcome: Outcome) -> Ending:
+    """Make the request of a delivery, and give its ending."""
+    opening = Opening(
+        destination=delivery.destination,
+        delivery=delivery.id,
+        method="POST",
+        path="/v1/guests",
+        at=T0,
+        boot=T0,
+        boot_id="boot",
+        timeout=30_000_000,
+    )
+    attempt = await outbox.ledger.open(opening)
+    return Ending(attempt=attempt, outcome=outcome, status=200, at=T0 + 1, boot=T0 + 1)
+
+
+def look(path: Path, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
+    """Look into the file as a user does."""
+    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
+    try:
+        return connection.execute(sql, parameters).fetchall()
+    finally:
+        connection.close()
+
+
+def conserved(path: Path) -> None:
+    """Assert that the counters are what a count of the rows gives."""
+    counted = Counter[tuple[str, str, str]]()
+    for what, owner, state in look(
+        path,
+        """SELECT 'event', source, state FROM event
+           UNION ALL SELECT 'delivery', destination, state FROM delivery""",
+    ):
+        counted[what, owner, state] += 1
+    for source, n in look(path, "SELECT source, sum(duplicates) FROM event GROUP BY source"):
+        counted["event", source, "duplicates"] += n
+    kept = Counter({(w, o, s): n for w, o, s, n in look(path, "SELECT * FROM counter")})
+    assert +kept == +counted

@@ -1,0 +1,106 @@
+"""The file itself: one owner, one version, readable to nobody else."""
+
+import sqlite3
+import stat
+from pathlib import Path
+
+import pytest
+
+from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew, OutboxUnavailable
+from pipeline.outbox.file import MIGRATIONS, migrate
+from pipeline.outbox.sqlite import open_outbox
+from tests.outbox.support import arrival, look
+
+_NEXT = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO later VALUES (7);\n"
+
+
+async def test_it_is_held_by_one_process_and_free_after_it(path: Path) -> None:
+    """Two writers could lose committed rows, and would spend the allowance twice."""
+    async with open_outbox(path):
+        with pytest.raises(OutboxBusy, match="another pipeline is running on this outbox"):
+            async with open_outbox(path):
+                pass
+    async with open_outbox(path):
+        pass
+
+
+async def test_all_its_files_are_for_its_owner_only(path: Path) -> None:
+    """They hold guests' names and addresses."""
+    async with open_outbox(path) as outbox:
+        await outbox.intake.accept(arrival("key"))
+        files = sorted(path.parent.glob("outbox.db*"))
+        assert {file.name for file in files} >= {"outbox.db", "outbox.db-wal", "outbox.db.lock"}
+        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+
+
+async def test_an_older_one_is_backed_up_and_migrated(path: Path) -> None:
+    """An update that goes wrong must leave something to go back to."""
+    async with open_outbox(path) as outbox:
+        await outbox.intake.accept(arrival("key"))
+    migrate(path, [*MIGRATIONS, _NEXT])
+    assert look(path, "PRAGMA user_version") == [(len(MIGRATIONS) + 1,)]
+    assert look(path, "SELECT * FROM later") == [(7,)]
+    backup = path.with_name(f"outbox.db.v{len(MIGRATIONS)}.bak")
+    assert look(backup, "SELECT key FROM events") == [("key",)]
+    assert look(backup, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert stat.S_IMODE(backup.stat().st_mode) == 0o600
+
+
+def test_a_migration_that_fails_changes_nothing(path: Path) -> None:
+    """Half a migration is no version at all."""
+    migrate(path)
+    with pytest.raises(OutboxError, match="cannot be used as an outbox"):
+        migrate(path, [*MIGRATIONS, _NEXT + "SELECT nonsense;\n"])
+    assert look(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+    assert look(path, "SELECT count(*) FROM sqlite_schema WHERE name = 'later'") == [(0,)]
+
+
+def test_a_newer_one_is_refused_untouched(path: Path) -> None:
+    """An old program must not guess at a new file."""
+    migrate(path, [*MIGRATIONS, _NEXT])
+    before = path.read_bytes()
+    with pytest.raises(OutboxTooNew, match="run the newer pipeline"):
+        migrate(path)
+    assert path.read_bytes() == before
+
+
+@pytest.mark.parametrize("kind", ["text", "other database", "folder", "no folder"])
+async def test_what_is_no_outbox_is_refused_with_a_sentence(path: Path, kind: str) -> None:
+    """The commonest mistake is the wrong path."""
+    match kind:
+        case "text":
+            path.write_text("not a database, but long enough to be read as one" * 20)
+        case "other database":
+            with sqlite3.connect(path) as connection:
+                connection.execute("CREATE TABLE theirs (x)")
+            connection.close()
+        case "folder":
+            path.mkdir()
+        case _:
+            path = path / "nowhere" / "outbox.db"
+    with pytest.raises(OutboxError) as caught:
+        async with open_outbox(path):
+            pass
+    assert str(path) in str(caught.value)
+
+
+async def test_a_full_disk_refuses_and_recovers_by_itself(path: Path) -> None:
+    """No 200 for what is not on disk, and no restart needed when there is space again."""
+    async with open_outbox(path) as outbox:
+        await outbox.intake.accept(arrival("before"))
+        connection = outbox._writer._connection  # noqa: SLF001 - the disk of this test
+        [(pages,)] = await connection.execute_fetchall("PRAGMA page_count")
+        await connection.execute_fetchall(f"PRAGMA max_page_count = {pages}")
+        refused = 0
+        for n in range(40):
+            try:
+                await outbox.intake.accept(arrival(f"full {n}"))
+            except OutboxUnavailable:
+                refused += 1
+        assert refused
+        assert outbox.trouble is not None
+        await connection.execute_fetchall("PRAGMA max_page_count = 1000000")
+        await outbox.intake.accept(arrival("after"))
+        assert outbox.trouble is None
+    stored = look(path, "SELECT count(*) FROM events")
+    assert stored == [(2 + 40 - refused,)]

@@ -1,0 +1,67 @@
+"""Messages are stored once, byte for byte, and a repetition is seen."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pipeline.errors import OutboxUnavailable
+from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
+from tests.outbox.support import arrival, conserved, look
+
+
+async def test_many_at_once_are_stored_once_each(outbox: SqliteOutbox, path: Path) -> None:
+    """ROLLER repeats a message while the first one is still on its way to the disk."""
+    wanted = [arrival(f"key {n % 50}") for n in range(200)]
+    receipts = await asyncio.gather(*(outbox.intake.accept(one) for one in wanted))
+    assert sum(not receipt.duplicate for receipt in receipts) == 50
+    assert look(path, "SELECT count(*), sum(duplicates) FROM events") == [(50, 150)]
+    stored = dict(look(path, "SELECT key, id FROM event"))
+    first = {one.key: r.event for one, r in zip(wanted, receipts, strict=True) if not r.duplicate}
+    assert first == stored
+    conserved(path)
+
+
+async def test_a_repetition_is_recognised_after_a_restart(path: Path) -> None:
+    """ROLLER repeats for four days, and daemons are updated meanwhile."""
+    for n in range(3):
+        async with open_outbox(path) as outbox:
+            receipt = await outbox.intake.accept(arrival("the same"))
+            assert receipt.duplicate == (n > 0)
+    assert look(path, "SELECT count(*), sum(duplicates) FROM events") == [(1, 2)]
+
+
+async def test_two_sources_may_use_the_same_key(outbox: SqliteOutbox) -> None:
+    """Keys are unique at one venue; nobody promises more."""
+    for source in ("leeds", "york"):
+        assert not (await outbox.intake.accept(arrival("key", source=source))).duplicate
+
+
+async def test_a_body_is_kept_byte_for_byte(outbox: SqliteOutbox, path: Path) -> None:
+    """What cannot be read today may be read by the next version."""
+    body = bytes(range(256)) * 9
+    await outbox.intake.accept(msgspec.structs.replace(arrival("key"), body=body))
+    assert look(path, "SELECT body FROM event") == [(body,)]
+
+
+async def test_a_closed_outbox_refuses_and_what_was_handed_in_is_stored(path: Path) -> None:
+    """At shutdown a message is either on disk or refused, and never in between."""
+    async with open_outbox(path) as outbox:
+        waiting = [asyncio.ensure_future(outbox.intake.accept(arrival(str(n)))) for n in range(9)]
+        await asyncio.wait({waiting[0]})
+    done = [task.result().event for task in waiting]
+    assert look(path, "SELECT count(*) FROM event") == [(len(done),)]
+    with pytest.raises(OutboxUnavailable):
+        await outbox.intake.accept(arrival("late"))
+
+
+async def test_a_caller_who_gives_up_takes_no_one_with_it(outbox: SqliteOutbox, path: Path) -> None:
+    """A client that hangs up must not undo its neighbours' messages, nor its own."""
+    tasks = [asyncio.ensure_future(outbox.intake.accept(arrival(str(n)))) for n in range(5)]
+    await asyncio.wait(tasks, timeout=0)
+    tasks[2].cancel()
+    await asyncio.wait(tasks)
+    assert [task.cancelled() for task in tasks] == [False, False, True, False, False]
+    assert look(path, "SELECT count(*) FROM event")[0][0] in {4, 5}
+    conserved(path)
