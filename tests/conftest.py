@@ -12,9 +12,9 @@ class _Response(aiohttp.ClientResponse):
     """Made without the writer that aiohttp 3.14 asks for and aioresponses 0.7.9 does not give."""
 
     def __init__(self, *args: Any, stream_writer: Any = None, **kwargs: Any) -> None:
-        writer = stream_writer or SimpleNamespace(output_size=0)
+        writer: Any = stream_writer or SimpleNamespace(output_size=0)
         super().__init__(*args, stream_writer=writer, **kwargs)
 
 
 if "stream_writer" in inspect.signature(aiohttp.ClientResponse.__init__).parameters:
-    aioresponses.core.ClientResponse = _Response  # type: ignore[misc]
+    setattr(aioresponses.core, "ClientResponse", _Response)  # noqa: B010 - not exported by name

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model import DeliveryState, EventState, Outcome, ToldBooking, ToldGuest
-from pipeline.outbox import Learnt
+from pipeline.outbox import Intent, Learnt
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from tests.outbox.support import (
     BOOKING,
@@ -26,7 +26,7 @@ _LEARNT = {
     "booking": Learnt(key="b", told=ToldBooking(guest="g", customer="c", payload_hash="h")),
     "tag": Learnt(key="p", told=ToldGuest(remote_id="g", tags=("t",))),
 }
-_PLANS = (
+_PLANS: tuple[list[Intent], ...] = (
     [BOOKING, GUEST, TAG],
     [BOOKING, TAG],
     [BOOKING],

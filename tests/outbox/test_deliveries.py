@@ -36,7 +36,7 @@ async def test_only_the_classes_that_may_go_are_leased(outbox: SqliteOutbox) -> 
     """The last slots are for what is urgent."""
     await settled(outbox, "1", intent(priority=Priority.TAG))
     assert await nothing_goes(outbox, most=Priority.URGENT)
-    assert await next_delivery(outbox, most=Priority.BACKFILL)
+    assert (await next_delivery(outbox, most=Priority.BACKFILL)).priority == Priority.TAG
 
 
 async def test_never_two_requests_under_way_for_one_guest(outbox: SqliteOutbox) -> None:
@@ -137,7 +137,7 @@ async def test_a_start_gives_back_what_a_crash_left_claimed(path: Path) -> None:
         await sent(outbox, one, Outcome.OK)
     async with open_outbox(path) as outbox:
         await outbox.recover(now=T0)
-        assert await next_delivery(outbox)
+        assert (await next_delivery(outbox)).booking == "b"
         [(outcome, ended, started, limit)] = look(
             path, "SELECT outcome, ended_boot, started_boot, timeout_us FROM attempt"
         )

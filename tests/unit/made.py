@@ -49,7 +49,7 @@ _GUEST = Guest(
     first="Anna",
     last="Example",
     email="anna@example.com",
-    phone="020 7946 0958",
+    phone="07400 123456",
     born=date(1990, 1, 1),
     consent=GuestConsent(email=YES),
 )

@@ -20,7 +20,7 @@ from pipeline.redact import redact
         ("a.b*c", ["a.b*c"], "…"),
         ("all of it", ["", " "], "all of it"),
         ('"bea@example.com" <bea@example.com>', [], '"…" <…>'),
-        ("call +44 (20) 7946-0958 now", [], "call … now"),
+        ("call +44 (7400) 123-456 now", [], "call … now"),
         ("code 400, line 12345", [], "code 400, line 12345"),
         ("tabs\tand\nlines", [], "tabs and lines"),
         ("bell\x07 and \x1b[31m", [], "bell  and  [31m"),

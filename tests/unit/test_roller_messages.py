@@ -234,7 +234,8 @@ def test_a_booking_is_a_draft_cancelled_or_active(
 def test_what_is_not_said_is_none(empty: object) -> None:
     """Empty, null and absent are the same."""
     names = ("bookingReference", "customerId", "createdDate", "source", "channel", "status")
-    found = _booking(total=... if empty == "" else empty, **dict.fromkeys(names, empty))
+    fields: dict[str, Any] = dict.fromkeys(names, empty)
+    found = _booking(total=... if empty == "" else empty, **fields)
     assert found == Booking(id="b4fd0fef", phase=Phase.ACTIVE, items=_booking().items)
 
 
@@ -357,14 +358,16 @@ def test_a_message_about_no_booking_has_an_envelope_too(data: object) -> None:
 
 def test_a_booking_message_without_a_booking_is_refused() -> None:
     """There is nothing to tell anybody."""
-    for data in (None, [], {}):
+    empty: tuple[object, ...] = (None, [], {})
+    for data in empty:
         with pytest.raises(Unreadable):
             read_booking(_message(outside={"data": data}), Action.CREATED)
 
 
 def test_the_complaint_quotes_nobody() -> None:
     """It is shown in lists and logs."""
-    for detail in ({"items": "Anna Example"}, {"total": "Anna Example"}, {"createdDate": "Anna"}):
+    details: list[dict[str, Any]] = [{f: "Anna"} for f in ("items", "total", "createdDate")]
+    for detail in details:
         with pytest.raises(Unreadable) as caught:
             _booking(**detail)
         assert "Anna" not in str(caught.value)

@@ -13,7 +13,7 @@ _GUEST = {
     "email": "anna@example.com",
     "first": "Anna",
     "last": "Li",
-    "phone": "+442079460958",
+    "phone": "+447400123456",
     "privacy": {"data": True},
 }
 _CALL = Call(
@@ -62,8 +62,8 @@ def test_every_shape_of_error_is_understood(body: bytes, said: str) -> None:
         ("anna@example.com is taken", "… is taken"),
         ("ANNA@EXAMPLE.COM is taken", "… is taken"),
         ("other@example.org is taken", "… is taken"),
-        ("phone +442079460958 is not E.164", "phone … is not E.164"),
-        ("phone 020 7946 0958 is not E.164", "phone … is not E.164"),
+        ("phone +447400123456 is not E.164", "phone … is not E.164"),
+        ("phone 07400 123456 is not E.164", "phone … is not E.164"),
         ("first anna, last Li", "first …, last …"),
         ("Line 5 is odd", "Line 5 is odd"),
     ],

@@ -92,7 +92,7 @@ def test_a_guest_whose_id_is_not_known_is_sent_again() -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"first": "Anne"}, {"phone": "0113 496 0000"}, {"consent": GuestConsent(email=NO)}],
+    [{"first": "Anne"}, {"phone": "0121 234 5678"}, {"consent": GuestConsent(email=NO)}],
     ids=["name", "phone", "consent"],
 )
 def test_a_changed_guest_is_sent_again(change: dict[str, Any]) -> None:
