@@ -142,8 +142,10 @@ class _Daemon:
 
     async def _make_room(self) -> None:
         """Tell receive how much more the outbox may take; it counts down from there."""
+        receiver = self._stages.receiver
+        since = receiver.stored()
         unfinished = tally(await self._outbox.overview.counts()).unfinished
-        self._stages.receiver.room = self._config.outbox.max_waiting - unfinished
+        receiver.make_room(self._config.outbox.max_waiting - unfinished, since=since)
 
     async def _keep_house(self) -> None:
         """Drop old payloads, count the room, and see whether a failing outbox works again."""

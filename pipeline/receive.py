@@ -82,12 +82,25 @@ class Receiver:
         self._closed = False
         #: How many more messages may be taken in before the outbox is counted again.
         self.room = sys.maxsize
+        self._taken = 0
+        self._stored = 0
         self._refusals_logged: dict[str, int] = {}
 
     def close(self) -> None:
         """Accept nothing more: we are shutting down."""
         self._closed = True
         self._bodies.close()
+
+    def stored(self) -> int:
+        """Tell how many messages have been stored; to be asked before the outbox is counted."""
+        return self._stored
+
+    def make_room(self, most: int, *, since: int) -> None:
+        """Take in `most` more than were stored when `stored` said `since`.
+
+        What is on its way to the disk meanwhile may be in that count or not, so it is taken off.
+        """
+        self.room = most - (self._taken - since)
 
     async def handle(self, request: web.BaseRequest) -> web.StreamResponse:
         """Answer one request; Refusal becomes a 503."""
@@ -105,8 +118,6 @@ class Receiver:
     async def _take(self, name: str, request: web.BaseRequest) -> None:
         if self._closed:
             raise Refusal("shutting down")
-        if self.room <= 0:
-            raise Refusal("the outbox is full")
         if request.method != hdrs.METH_POST:
             raise Refusal("not a POST")
         door = self._doors.get(name)
@@ -115,13 +126,18 @@ class Receiver:
             raise Refusal("wrong or missing key")
         body = await self._bodies.read(request, self._max_body)
         arrival = self._arrival(name, door, body)
+        if self.room <= 0:
+            raise Refusal("the outbox is full")
+        self.room -= 1
+        self._taken += 1
         try:
-            self.room -= 1
             receipt = await self._intake.accept(arrival)
             if not body.whole:
                 await self._ask_for(door, arrival)
         except OutboxUnavailable as exc:
             raise Refusal(str(exc)) from exc
+        finally:
+            self._stored += 1
         door.last_event_at = arrival.received_at
         door.key_mismatch = False
         if receipt.duplicate:
