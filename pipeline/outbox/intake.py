@@ -1,6 +1,9 @@
 """Stores what arrives, many messages to one commit."""
 
 import asyncio
+import functools
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 import aiosqlite
 
@@ -10,42 +13,50 @@ from pipeline.outbox.query import rows
 from pipeline.outbox.writer import Writer
 
 #: Messages in one commit at most, so that its wait stays short.
-_MOST_ROWS = 500
+_MOST_ROWS = 512
 
-_INSERT = """
-    INSERT INTO event (id, source, origin, key, kind, action, occurred_at, booking, reference,
-                       state, reason, received_at, updated_at, due_at, body)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?12, ?12, ?13)
-    ON CONFLICT (source, key) DO NOTHING
-"""
+#: Rows of the largest statement; SQLite takes 32,766 parameters, and each row has 15.
+_LARGEST = 128
+
 _REPEAT = "UPDATE event SET duplicates = duplicates + 1 WHERE source = ? AND key = ?"
+
+#: Not a trigger, as for every other change of a state: one for each row that is stored would cost
+#: more than its indexes do.
+_COUNT = """
+    INSERT INTO counter (what, owner, state, n) VALUES ('event', ?, ?, ?)
+    ON CONFLICT DO UPDATE SET n = n + excluded.n
+"""
+
+#: A row of the table, in the order of `_insert`; the first three are id, source and key.
+_Row = tuple[int, str, str, str, str, str, str, int | None, str | None, str | None, str | None, int,
+             int, int, bytes]  # fmt: skip
 
 
 class _Load:
     """The arrivals that share a commit; it takes more until its transaction begins."""
 
     def __init__(self) -> None:
-        self.rows: list[tuple[object, ...]] = []
-        self.ids: list[int] = []
+        self.rows: list[_Row] = []
         self.waiting: list[asyncio.Future[Receipt]] = []
         self.open = True
 
     async def store(self, connection: aiosqlite.Connection) -> set[int]:
         """Insert all; give the ids that were taken, for a repetition's id stays unused."""
         self.open = False
-        inserted = await connection.executemany(_INSERT, self.rows)
-        if inserted.rowcount == len(self.rows):
-            return set(self.ids)
-        bounds = (self.ids[0], self.ids[-1])
-        found = await rows(connection, "SELECT id FROM event WHERE id BETWEEN ? AND ?", bounds)
-        taken = {row[0] for row in found}
-        again = [(arrival[1], arrival[3]) for arrival in self.rows if arrival[0] not in taken]
-        await connection.executemany(_REPEAT, again)
+        taken: set[int] = set()
+        for part in _parts(self.rows):
+            values = [value for row in part for value in row]
+            taken.update(row[0] for row in await rows(connection, _insert(len(part)), values))
+        counts = Counter((row[1], row[3]) for row in self.rows if row[0] in taken)
+        for (source, state), n in counts.items():
+            await rows(connection, _COUNT, (source, state, n))
+        if again := [row[1:3] for row in self.rows if row[0] not in taken]:
+            await connection.executemany(_REPEAT, again)
         return taken
 
 
 class SqliteIntake:
-    """Numbers the messages itself, so that one `executemany` stores them all."""
+    """Numbers the messages itself, so that one statement stores many."""
 
     def __init__(self, writer: Writer, last_id: int) -> None:
         self._writer = writer
@@ -61,7 +72,6 @@ class SqliteIntake:
             self._hand_in(load)
         self._last_id += 1
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        load.ids.append(self._last_id)
         load.rows.append(_row(self._last_id, arrival))
         load.waiting.append(done)
         return await done
@@ -79,24 +89,53 @@ class SqliteIntake:
                 if not done.done():
                     done.set_exception(exc)
             return
-        for number, done in zip(load.ids, load.waiting, strict=True):
+        for row, done in zip(load.rows, load.waiting, strict=True):
             if not done.done():
-                done.set_result(Receipt(event=number, duplicate=number not in taken))
+                done.set_result(Receipt(event=row[0], duplicate=row[0] not in taken))
 
 
-def _row(number: int, arrival: Arrival) -> tuple[object, ...]:
+def _parts(load: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
+    """Cut a load into powers of two, so that few different statements serve all lengths."""
+    start, size = 0, _LARGEST
+    while start < len(load):
+        while size > len(load) - start:
+            size //= 2
+        yield load[start : start + size]
+        start += size
+
+
+@functools.cache
+def _insert(count: int) -> str:
+    """Make the statement that stores so many rows.
+
+    One statement and not one for each row, for around each the thread gives the interpreter up
+    and waits to have it back.
+    """
+    return f"""
+        INSERT INTO event (id, source, key, state, origin, kind, action, occurred_at, booking,
+                           reference, reason, received_at, updated_at, due_at, body)
+        VALUES {", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)}
+        ON CONFLICT (source, key) DO NOTHING RETURNING id
+    """
+
+
+def _row(number: int, arrival: Arrival) -> _Row:
+    # The words are text and not members of enums, each of which sqlite3 would look up an adapter
+    # for.
     return (
         number,
         arrival.source,
-        arrival.origin,
         arrival.key,
-        arrival.kind,
-        arrival.action,
+        arrival.state.value,
+        arrival.origin.value,
+        arrival.kind.value,
+        arrival.action.value,
         arrival.occurred_at,
         arrival.booking,
         arrival.reference,
-        arrival.state,
         arrival.reason,
+        arrival.received_at,
+        arrival.received_at,
         arrival.received_at,
         arrival.body,
     )

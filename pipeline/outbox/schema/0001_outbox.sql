@@ -153,7 +153,8 @@ CREATE INDEX attempt_ledger ON attempt (destination, started_at);
 CREATE INDEX attempt_open ON attempt (destination) WHERE outcome = 'open';
 CREATE INDEX attempt_delivery ON attempt (delivery);
 
--- What `status` says, kept by the same transaction that changes a row, whoever changes it.
+-- What `status` says, kept by the same transaction that changes a row, whoever changes it. New
+-- events alone are counted by whoever stores them, many at a time.
 CREATE TABLE counter (
     what  TEXT    NOT NULL CHECK (what IN ('event', 'delivery')),
     -- A source's or a destination's name.
@@ -164,10 +165,6 @@ CREATE TABLE counter (
     PRIMARY KEY (what, owner, state)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TRIGGER event_added AFTER INSERT ON event BEGIN
-    INSERT INTO counter (what, owner, state, n) VALUES ('event', NEW.source, NEW.state, 1)
-        ON CONFLICT DO UPDATE SET n = n + 1;
-END;
 CREATE TRIGGER event_moved AFTER UPDATE OF state ON event WHEN OLD.state <> NEW.state BEGIN
     UPDATE counter SET n = n - 1
         WHERE what = 'event' AND owner = OLD.source AND state = OLD.state;
