@@ -1,0 +1,343 @@
+"""The allowance is kept in every window, however it is cut, across restarts and clock steps."""
+
+import heapq
+from collections.abc import Iterable, Sequence
+
+import msgspec
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.budget import Budget
+from pipeline.clock import SECOND
+from pipeline.model import Priority
+from pipeline.outbox import Entry
+from pipeline.settings import Duration, RateLimit
+from tests.fakes import FakeClock
+
+_PER = 900
+_LIMIT = RateLimit(requests=100, per=Duration(_PER))
+_SMALL = RateLimit(requests=3, per=Duration(10), reserve=0)
+_TIMEOUT = 30 * SECOND
+
+
+def _entry(clock: FakeClock, *, ended: bool = True) -> Entry:
+    """An attempt that starts now, and ends now if it does."""
+    return Entry(
+        started_at=clock.now(),
+        started_boot=clock.boot(),
+        boot_id=clock.boot_id,
+        timeout=_TIMEOUT,
+        ended_at=clock.now() if ended else None,
+        ended_boot=clock.boot() if ended else None,
+    )
+
+
+def _restored(clock: FakeClock, entries: Iterable[Entry], limit: RateLimit = _LIMIT) -> Budget:
+    budget = Budget(limit, clock)
+    budget.restore(entries)
+    return budget
+
+
+async def test_a_slot_is_free_again_a_window_and_a_margin_after_the_answer(
+    clock: FakeClock,
+) -> None:
+    """The answer is the latest moment at which the peer can have counted it."""
+    budget = Budget(_LIMIT, clock)
+    budget.take()
+    clock.advance(20)
+    assert budget.used == 1, "under way"
+    budget.ended()
+    clock.advance(_PER + 0.499)
+    assert budget.used == 1
+    clock.advance(0.001)
+    assert (budget.used, budget.left()) == (0, 100)
+
+
+async def test_short_windows_have_a_smaller_margin(clock: FakeClock) -> None:
+    """Half a second of a sandbox's two would be a quarter of the allowance."""
+    budget = Budget(RateLimit(requests=1, per=Duration(2)), clock)
+    budget.take()
+    budget.ended()
+    clock.advance(2.009)
+    assert budget.used == 1
+    clock.advance(0.001)
+    assert budget.used == 0
+
+
+async def test_a_request_that_never_left_gives_its_slot_back(clock: FakeClock) -> None:
+    """Nothing was spent."""
+    budget = Budget(_LIMIT, clock)
+    budget.take()
+    budget.give_back()
+    assert budget.used == 0
+
+
+async def test_the_reserve_is_for_what_is_urgent(clock: FakeClock) -> None:
+    """A backlog of tags must not keep a new booking waiting for a quarter of an hour."""
+    budget = Budget(_LIMIT, clock)
+    assert budget.reach() == Priority.BACKFILL
+    for _ in range(80):
+        budget.take()
+    assert budget.reach() == Priority.URGENT
+    for _ in range(20):
+        budget.take()
+    assert budget.reach() == 0
+
+
+async def test_what_is_not_urgent_is_spaced(clock: FakeClock) -> None:
+    """A backlog neither spends the window at once nor stands in a newcomer's way."""
+    budget = Budget(_LIMIT, clock)
+    await budget.space(Priority.NEW)
+    assert budget.reach() == Priority.BACKFILL, "what is urgent spaces nothing"
+    await budget.space(Priority.TAG)
+    assert budget.reach() == Priority.URGENT
+    assert budget.next_change() == pytest.approx(9.005)
+
+
+async def test_the_next_change_is_when_a_slot_comes_free(clock: FakeClock) -> None:
+    """The lane sleeps until then."""
+    budget = Budget(_SMALL, clock)
+    for _ in range(3):
+        budget.take()
+        budget.ended()
+        clock.advance(1)
+    assert budget.next_change() == pytest.approx(10 + 0.05 - 3)
+    clock.advance(budget.next_change())
+    assert budget.left() == 1
+
+
+async def test_while_all_slots_are_under_way_only_an_answer_can_change_anything(
+    clock: FakeClock,
+) -> None:
+    """The end of a request rings; until then a window is soon enough."""
+    budget = Budget(_SMALL, clock)
+    for _ in range(3):
+        budget.take()
+    assert budget.next_change() == pytest.approx(10.05)
+
+
+async def test_a_429_holds_everything(clock: FakeClock) -> None:
+    """The peer has counted otherwise than we have, and it is the one that decides."""
+    budget = Budget(_LIMIT, clock)
+    assert budget.hold(120) == 120
+    assert (budget.left(), budget.reach(), budget.next_change()) == (0, 0, 120)
+    clock.advance(120)
+    assert budget.left() == 100
+
+
+async def test_a_shorter_pause_does_not_end_a_longer_one(clock: FakeClock) -> None:
+    """Eight requests under way may bring eight different answers."""
+    budget = Budget(_LIMIT, clock)
+    budget.hold(120)
+    budget.hold(5)
+    assert budget.next_change() == 120
+
+
+async def test_a_429_without_a_time_holds_for_a_minute_and_doubles(clock: FakeClock) -> None:
+    """Each time it comes again after the pause, and not for each request under way."""
+    budget = Budget(_LIMIT, clock)
+    pauses = []
+    for _ in range(9):
+        pauses.append(budget.hold(None))
+        assert budget.hold(None) == pauses[-1], "the same incident"
+        clock.advance(pauses[-1])
+    assert pauses == [60, 120, 240, 480, 960, 1920, 3840, 3840, 3840]
+    budget.answered()
+    assert budget.hold(None) == 60
+
+
+async def test_a_restart_forgets_nothing(clock: FakeClock) -> None:
+    """A restart loop would otherwise have no limit at all."""
+    entries = []
+    for _ in range(100):
+        entries.append(_entry(clock))
+        clock.advance(1)
+    budget = _restored(clock, entries)
+    assert budget.left() == 0
+    clock.advance(_PER + 0.5 - 100)
+    assert budget.left() == 1
+    clock.advance(99)
+    assert budget.left() == 100
+
+
+@pytest.mark.parametrize("step", [-86_400, -1, 1, 86_400])
+async def test_within_a_boot_a_stepped_wall_clock_does_not_matter(
+    clock: FakeClock, step: float
+) -> None:
+    """NTP sets it minutes after the start, and a person whenever they like."""
+    entries = [_entry(clock)]
+    clock.advance(100)
+    clock.step(step)
+    budget = _restored(clock, entries)
+    clock.advance(_PER + 0.5 - 100 - 0.001)
+    assert budget.used == 1
+    clock.advance(0.001)
+    assert budget.used == 0
+
+
+async def test_after_a_reboot_the_wall_clock_decides(clock: FakeClock) -> None:
+    """Nothing else has gone on."""
+    entries = [_entry(clock)]
+    clock.advance(100)
+    clock.reboot("second")
+    budget = _restored(clock, entries)
+    clock.advance(_PER + 0.5 - 100 - 0.001)
+    assert budget.used == 1
+    clock.advance(0.001)
+    assert budget.used == 0
+
+
+async def test_a_clock_that_went_back_over_a_reboot_counts_all_from_now(clock: FakeClock) -> None:
+    """Nobody knows how long it was off: the longest wait is the safe one."""
+    entries = [_entry(clock)]
+    clock.advance(1000)
+    entries.append(_entry(clock))
+    clock.reboot("second")
+    clock.step(-0.001)
+    budget = _restored(clock, entries)
+    clock.advance(_PER + 0.499)
+    assert budget.used == 2
+    clock.advance(0.001)
+    assert budget.used == 0
+
+
+@pytest.mark.parametrize("boot", ["first", "second"], ids=["same boot", "other boot"])
+async def test_an_attempt_that_a_crash_left_open_ends_at_its_time_out(
+    clock: FakeClock, boot: str
+) -> None:
+    """The peer may have counted it up to then."""
+    entries = [_entry(clock, ended=False)]
+    clock.advance(1)
+    if boot != clock.boot_id:
+        clock.reboot(boot)
+    budget = _restored(clock, entries)
+    clock.advance(30 - 1 + _PER + 0.5 - 0.001)
+    assert budget.used == 1
+    clock.advance(0.001)
+    assert budget.used == 0
+
+
+async def test_old_entries_are_no_burden(clock: FakeClock) -> None:
+    """The ledger is also the history."""
+    entries = [_entry(clock) for _ in range(1000)]
+    clock.advance(_PER + 0.5)
+    assert _restored(clock, entries).used == 0
+
+
+async def test_nearly_all_that_may_be_used_is_used(clock: FakeClock) -> None:
+    """At least 99 % while there is work: half a second in a quarter of an hour is lost."""
+    budget = Budget(_LIMIT, clock)
+    sent, began = 0, clock.boot()
+    while clock.boot() - began < 100 * _PER * SECOND:
+        while budget.reach():
+            budget.take()
+            budget.ended()
+            sent += 1
+        clock.advance(max(budget.next_change(), 0.001))
+    assert sent >= 0.99 * 100 * 100
+
+
+class _World:
+    """A daemon that sends whenever it may, and a peer that counts strictly."""
+
+    def __init__(self, limit: RateLimit) -> None:
+        self.clock = FakeClock()
+        #: True time, which nobody steps.
+        self.time = 0
+        #: When the peer counted each request.
+        self.counted: list[int] = []
+        self._limit = limit
+        self._ledger: list[Entry] = []
+        self._budget = Budget(limit, self.clock)
+        self._pending: list[tuple[int, int]] = []
+
+    def go(self, latency: float, counted: float) -> None:
+        """Send if it is allowed; the peer counts after a part of the latency."""
+        if not self._budget.reach():
+            return
+        self._budget.take()
+        ends = self.time + round(latency * SECOND)
+        heapq.heappush(self._pending, (ends, len(self._ledger)))
+        self._ledger.append(_entry(self.clock, ended=False))
+        self.counted.append(self.time + round(latency * SECOND * counted))
+
+    def advance(self, seconds: float) -> None:
+        """Let time pass, and answers come."""
+        until = self.time + round(seconds * SECOND)
+        while self._pending and self._pending[0][0] <= until:
+            ends, number = heapq.heappop(self._pending)
+            self._pass(ends)
+            self._budget.ended()
+            self._ledger[number] = msgspec.structs.replace(
+                self._ledger[number], ended_at=self.clock.now(), ended_boot=self.clock.boot()
+            )
+        self._pass(until)
+
+    def restart(self) -> None:
+        """Crash, and start again at once: what was under way stays open in the ledger."""
+        self._pending.clear()
+        self._budget = Budget(self._limit, self.clock)
+        self._budget.restore(self._ledger)
+
+    def reboot(self, back: float) -> None:
+        """Start the machine again, with a clock that may have gone back."""
+        self.clock.reboot(f"boot at {self.time}")
+        self.clock.step(-back)
+        self.restart()
+
+    def _pass(self, until: int) -> None:
+        self.clock.advance((until - self.time) / SECOND)
+        self.time = until
+
+    def most_in_a_window(self) -> int:
+        """Count as a strict sliding window does."""
+        times = sorted(self.counted)
+        per = round(self._limit.per * SECOND)
+        return max((sum(start <= one < start + per for one in times) for start in times), default=0)
+
+
+_go = st.tuples(st.just("go"), st.floats(0, 29.9), st.floats(0, 1))
+_advance = st.tuples(st.just("advance"), st.sampled_from([0.001, 0.5, 3.0, 9.9, 10.05, 40.1]))
+_restart = st.tuples(st.just("restart"))
+_step = st.tuples(st.just("step"), st.floats(-10_000, 10_000))
+_reboot = st.tuples(st.just("reboot"), st.sampled_from([0.0, 0.0, 5.0, 1_000.0]))
+
+
+async def _play(moves: Sequence[tuple[object, ...]]) -> _World:
+    world = _World(_SMALL)
+    for name, *arguments in moves:
+        match name, arguments:
+            case "step", [float(seconds)]:
+                world.clock.step(seconds)
+            case "reboot", [float(back)]:
+                world.reboot(back)
+            case "restart", _:
+                world.restart()
+            case "advance", [float(seconds)]:
+                world.advance(seconds)
+            case "go", [float(latency), float(counted)]:
+                world.go(latency, counted)
+            case _:
+                raise AssertionError(name)
+    return world
+
+
+@settings(max_examples=150)
+@given(st.lists(_go | _go | _advance | _restart | _step, min_size=10, max_size=60))
+async def test_never_more_than_allowed_in_any_window_of_one_boot(
+    moves: list[tuple[object, ...]],
+) -> None:
+    """Whatever the latency, the restarts and the steps of the clock."""
+    world = await _play(moves)
+    assert world.most_in_a_window() <= _SMALL.requests
+
+
+@settings(max_examples=150)
+@given(st.lists(_go | _go | _advance | _restart | _reboot, min_size=10, max_size=60))
+async def test_never_more_than_allowed_in_any_window_across_reboots(
+    moves: list[tuple[object, ...]],
+) -> None:
+    """Whatever the latency, and however far the clock went back."""
+    world = await _play(moves)
+    assert world.most_in_a_window() <= _SMALL.requests
