@@ -140,8 +140,8 @@ def test_what_is_not_said_is_as_the_contract_shows_it(loaded: Loader) -> None:
     ours, theirs = least.destinations["stampede"], whole.destinations["stampede"]
     for name in ("base_url", "mode", "tags", "consent", "first_contact", "visit_updates"):
         assert getattr(ours, name) == getattr(theirs, name)
-    limits = [(one.rate_limit.requests, one.rate_limit.per) for one in (ours, theirs)]
-    assert limits == [(100, 900), (100, 900)]
+    limits = [(one.rate_limit.requests, float(one.rate_limit.per)) for one in (ours, theirs)]
+    assert limits == [(100, 900.0), (100, 900.0)]
     assert ours.rate_limit.reserved == theirs.rate_limit.reserved == 20
 
 
@@ -171,7 +171,7 @@ def test_a_section_may_say_only_what_differs(loaded: Loader) -> None:
     """The rest of it keeps its defaults."""
     text = _LEAST + 'rate_limit = { requests = 50 }\nconsent = { sms = "never" }\n'
     stampede = loaded(text).destinations["stampede"]
-    assert (stampede.rate_limit.requests, stampede.rate_limit.per) == (50, 900)
+    assert (stampede.rate_limit.requests, float(stampede.rate_limit.per)) == (50, 900.0)
     assert (stampede.consent.email, stampede.consent.sms) == ("email", "never")
 
 

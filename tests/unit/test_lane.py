@@ -88,7 +88,7 @@ def test_an_item_is_given_up_after_four_days_of_its_own_failures(
 
 
 @pytest.mark.parametrize(
-    "exc", [Throttled("429"), Unreachable("down"), Unauthorized("no")], ids=lambda e: str(e)
+    "exc", [Throttled("429"), Unreachable("down"), Unauthorized("no")], ids=str
 )
 def test_nothing_is_given_up_for_the_lanes_failures(
     lane: Lane, clock: FakeClock, exc: Exception
