@@ -3,7 +3,6 @@
 import asyncio
 import functools
 from collections import Counter
-from collections.abc import Iterator, Sequence
 
 import aiosqlite
 
@@ -15,8 +14,9 @@ from pipeline.outbox.writer import Writer
 #: Messages in one commit at most, so that its wait stays short.
 _MOST_ROWS = 512
 
-#: Rows of the largest statement; SQLite takes 32,766 parameters, and each row has 15.
-_LARGEST = 128
+#: Rows of the largest statement. There is one for each number of rows up to this, and each is
+#: prepared once: `file.writing` keeps room for them.
+_LARGEST = 64
 
 _REPEAT = "UPDATE event SET duplicates = duplicates + 1 WHERE source = ? AND key = ?"
 
@@ -44,7 +44,8 @@ class _Load:
         """Insert all; give the ids that were taken, for a repetition's id stays unused."""
         self.open = False
         taken: set[int] = set()
-        for part in _parts(self.rows):
+        for start in range(0, len(self.rows), _LARGEST):
+            part = self.rows[start : start + _LARGEST]
             values = [value for row in part for value in row]
             taken.update(row[0] for row in await rows(connection, _insert(len(part)), values))
         counts = Counter((row[1], row[3]) for row in self.rows if row[0] in taken)
@@ -92,16 +93,6 @@ class SqliteIntake:
         for row, done in zip(load.rows, load.waiting, strict=True):
             if not done.done():
                 done.set_result(Receipt(event=row[0], duplicate=row[0] not in taken))
-
-
-def _parts(load: Sequence[_Row]) -> Iterator[Sequence[_Row]]:
-    """Cut a load into powers of two, so that few different statements serve all lengths."""
-    start, size = 0, _LARGEST
-    while start < len(load):
-        while size > len(load) - start:
-            size //= 2
-        yield load[start : start + size]
-        start += size
 
 
 @functools.cache

@@ -1,0 +1,118 @@
+"""One line for each thing that happened, with ids and never with people."""
+
+import asyncio
+import io
+import logging
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline.log import Bridge, Log, trace
+from tests.fakes import FakeClock
+
+
+@pytest.fixture
+def sink() -> io.StringIO:
+    return io.StringIO()
+
+
+@pytest.fixture
+def log(clock: FakeClock, sink: io.StringIO) -> Log:
+    return Log(clock, level="info", style="json", sink=sink)
+
+
+def _lines(sink: io.StringIO) -> list[Any]:
+    return [msgspec.json.decode(line) for line in sink.getvalue().splitlines()]
+
+
+def test_a_line_is_one_json_object(log: Log, sink: io.StringIO) -> None:
+    """Machines read it."""
+    log.info("delivered", delivery=7, destination="stampede")
+    assert _lines(sink) == [
+        {
+            "at": "2026-11-21T12:00:00.000Z",
+            "level": "info",
+            "message": "delivered",
+            "delivery": 7,
+            "destination": "stampede",
+        }
+    ]
+
+
+def test_what_is_below_the_level_is_not_written(log: Log, sink: io.StringIO) -> None:
+    """The operator chose."""
+    log.debug("slept")
+    log.info("delivered")
+    log.warning("held back")
+    log.error("failed")
+    assert [line["level"] for line in _lines(sink)] == ["info", "warning", "error"]
+
+
+def test_a_value_that_json_lacks_is_written_as_text(log: Log, sink: io.StringIO) -> None:
+    """A line must never be the reason why work stops."""
+    log.info("odd", value={1, 2}.__class__, newline="a\nb")
+    [line] = _lines(sink)
+    assert line["value"] == "<class 'set'>"
+    assert line["newline"] == "a\nb"
+
+
+async def test_lines_are_gathered_within_a_turn_of_the_loop(log: Log, sink: io.StringIO) -> None:
+    """A system call for each would cost more than storing the webhook."""
+    log.info("first")
+    log.info("second")
+    assert sink.getvalue() == ""
+    await asyncio.sleep(0)
+    assert [line["message"] for line in _lines(sink)] == ["first", "second"]
+
+
+def test_the_console_style_is_for_people(clock: FakeClock, sink: io.StringIO) -> None:
+    """Words first."""
+    Log(clock, level="info", style="console", sink=sink).info("parked", delivery="d7")
+    assert "info" in sink.getvalue()
+    assert sink.getvalue().rstrip().endswith("parked         delivery=d7")
+
+
+def test_nobody_listening_is_no_reason_to_stop(clock: FakeClock) -> None:
+    """A closed pipe must not lose a webhook."""
+
+    class Broken(io.StringIO):
+        def write(self, _: str) -> int:
+            raise BrokenPipeError
+
+    Log(clock, level="info", style="json", sink=Broken()).info("received")
+
+
+def test_a_trace_tells_the_place_and_not_the_text() -> None:
+    """An exception's text may quote somebody."""
+
+    def fails() -> None:
+        raise ValueError("anna@example.com")
+
+    try:
+        fails()
+    except ValueError as exc:
+        told = trace(exc)
+    assert told.startswith("ValueError at test_log.py:")
+    assert "fails" in told
+    assert "anna" not in told
+
+
+def test_what_libraries_log_comes_without_values(log: Log, sink: io.StringIO) -> None:
+    """Their arguments may be somebody's data."""
+    library = logging.Logger("library")
+    library.addHandler(Bridge(log))
+    try:
+        raise KeyError("anna@example.com")
+    except KeyError:
+        library.exception("could not read %s\nmore", "anna@example.com")
+    library.warning("bea@example.com failed")
+    library.info("not heard")
+    first, second = _lines(sink)
+    assert (first["text"], first["error"], first["logger"]) == (
+        "could not read %s",
+        "KeyError",
+        "library",
+    )
+    assert second["text"] == "… failed"
+    assert "anna" not in sink.getvalue()
