@@ -45,23 +45,23 @@ class Budget:
         """Take over what the ledger says was spent, by this process's predecessors too.
 
         Within one boot the boot clock decides, and across a reboot the wall clock; when that is
-        before the newest entry it has been stepped back, and every entry counts from now. An
-        attempt that a crash left open counts as ended when it would have timed out.
+        before the newest start it has been stepped back, and every entry counts as begun now. An
+        attempt that a crash left open counts as ended when it would have timed out, which after a
+        quick restart is still to come.
         """
         entries = list(entries)
         now, boot = self._clock.now(), self._clock.boot()
-        newest = max((max(e.started_at, e.ended_at or 0) for e in entries), default=0)
+        newest = max((entry.started_at for entry in entries), default=0)
         for entry in entries:
-            same_boot = entry.boot_id == self._clock.boot_id
-            if same_boot:
-                ended = entry.ended_boot
-                age = boot - (entry.started_boot + entry.timeout if ended is None else ended)
+            ended = entry.ended_boot
+            took = entry.timeout if ended is None else ended - entry.started_boot
+            if entry.boot_id == self._clock.boot_id:
+                age = boot - entry.started_boot - took
             elif now < newest:
-                age = 0
+                age = -took
             else:
-                ended = entry.ended_at
-                age = now - (entry.started_at + entry.timeout if ended is None else ended)
-            # An age below 0 is an open attempt whose time-out is still to come.
+                age = now - max(entry.started_at + took, entry.ended_at or 0)
+            # An age below 0 is an attempt whose time-out is still to come.
             if age < self.window:
                 heapq.heappush(self._free_at, boot - age + self.window)
 

@@ -1,4 +1,4 @@
-"""What all tests need: aioresponses that works with the aiohttp of today."""
+"""What all tests need: tools that fit the aiohttp of today and machines of any speed."""
 
 import inspect
 from types import SimpleNamespace
@@ -6,6 +6,11 @@ from typing import Any
 
 import aiohttp
 import aioresponses.core
+from hypothesis import settings
+
+# How fast a machine is, is nothing that an example could show.
+settings.register_profile("unhurried", deadline=None)
+settings.load_profile("unhurried")
 
 
 class _Response(aiohttp.ClientResponse):

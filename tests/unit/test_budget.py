@@ -202,20 +202,53 @@ async def test_a_clock_that_went_back_over_a_reboot_counts_all_from_now(clock: F
     assert budget.used == 0
 
 
-@pytest.mark.parametrize("boot", ["first", "second"], ids=["same boot", "other boot"])
+@pytest.mark.parametrize(
+    ("boot", "step", "counts"),
+    [("first", 0, 29), ("second", 0, 29), ("second", -3600, 30)],
+    ids=["same boot", "other boot", "other boot, clock went back"],
+)
 async def test_an_attempt_that_a_crash_left_open_ends_at_its_time_out(
-    clock: FakeClock, boot: str
+    clock: FakeClock, boot: str, step: float, counts: float
 ) -> None:
     """The peer may have counted it up to then."""
     entries = [_entry(clock, ended=False)]
     clock.advance(1)
     if boot != clock.boot_id:
         clock.reboot(boot)
+    clock.step(step)
     budget = _restored(clock, entries)
-    clock.advance(30 - 1 + _PER + 0.5 - 0.001)
+    clock.advance(counts + _PER + 0.5 - 0.001)
     assert budget.used == 1
     clock.advance(0.001)
     assert budget.used == 0
+
+
+@pytest.mark.parametrize("step", [-3600, 3600])
+async def test_a_clock_that_was_set_during_a_request_frees_no_slot_early(
+    clock: FakeClock, step: float
+) -> None:
+    """Its two times are of two clocks, so to speak: the later reading counts."""
+    entry = _entry(clock)
+    clock.advance(5)
+    clock.step(step)
+    entry = msgspec.structs.replace(entry, ended_at=clock.now(), ended_boot=clock.boot())
+    clock.reboot("second")
+    budget = _restored(clock, [entry])
+    clock.advance(_PER + 0.499)
+    assert budget.used == 1
+
+
+async def test_a_quick_reboot_does_not_look_like_a_clock_that_went_back(clock: FakeClock) -> None:
+    """The time-out of what a crash left open is still to come; the rest is as old as it is."""
+    entries = [_entry(clock)]
+    clock.advance(_PER)
+    left_open = _entry(clock)
+    closed = msgspec.structs.replace(
+        left_open, ended_at=clock.now() + _TIMEOUT, ended_boot=clock.boot() + _TIMEOUT
+    )
+    clock.advance(5)
+    clock.reboot("second")
+    assert _restored(clock, [*entries, closed]).used == 1
 
 
 async def test_old_entries_are_no_burden(clock: FakeClock) -> None:
