@@ -12,7 +12,6 @@ from tests.outbox.support import look
     ("sql", "index"),
     [
         (deliveries._NEXT, "delivery_next"),  # noqa: SLF001 - the statement itself
-        (deliveries._LAPSED, "delivery_sending"),  # noqa: SLF001
         (
             """SELECT id FROM event WHERE source = ? AND state IN ('waiting', 'processing')
                AND due_at <= ? ORDER BY due_at LIMIT ?""",
@@ -22,7 +21,7 @@ from tests.outbox.support import look
         ("SELECT * FROM parked", "delivery_parked"),
         ("SELECT id FROM delivery WHERE waits_for = ?", "delivery_waits_for"),
     ],
-    ids=["claim", "lapsed", "due events", "duplicates", "parked", "waiting for"],
+    ids=["claim", "due events", "duplicates", "parked", "waiting for"],
 )
 def test_hot_statements_use_their_index(path: Path, sql: str, index: str) -> None:
     """A million rows must not be read for the next one."""
