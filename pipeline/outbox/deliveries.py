@@ -11,12 +11,13 @@ from pipeline.outbox.file import Readers
 from pipeline.outbox.ledger import end_attempt
 from pipeline.outbox.query import rows
 from pipeline.outbox.settle import ensure_guest, settle
+from pipeline.outbox.supersede import give_way
 from pipeline.outbox.writer import Writer
 
 _CLAIM = """
     UPDATE delivery SET state = 'sending', due_at = ?1, updated_at = ?2
     WHERE id = (
-        SELECT d.id FROM delivery AS d
+        SELECT d.id FROM delivery AS d INDEXED BY {index}
         WHERE d.destination = ?3 AND d.state = 'waiting' AND d.waits_for IS NULL
           AND d.priority <= ?4 AND d.due_at <= ?2
           AND NOT EXISTS (
@@ -27,14 +28,9 @@ _CLAIM = """
     RETURNING id, event, source, destination, kind, detail, booking, customer, priority, attempts,
               first_failure_at
 """
-
-#: What a worker could not record, for the outbox failed just then, comes back by itself.
-_LAPSED = """
-    UPDATE delivery SET state = 'waiting', updated_at = ?1
-    WHERE destination = ?2 AND state = 'sending' AND due_at <= ?1
-"""
-_NEXT = _CLAIM.format(order="d.priority, d.id")
-_PROBE = _CLAIM.format(order="d.attempts, d.priority, d.id")
+#: Each with the index that has its order; SQLite by itself sorts all that waits for the second.
+_NEXT = _CLAIM.format(index="delivery_next", order="d.priority, d.id")
+_PROBE = _CLAIM.format(index="delivery_least_tried", order="d.attempts, d.priority, d.id")
 
 
 class SqliteDeliveries:
@@ -58,7 +54,7 @@ class SqliteDeliveries:
         """Lease the delivery that goes next, of the classes up to `most`."""
 
         async def unit(connection: aiosqlite.Connection) -> Delivery | None:
-            await rows(connection, _LAPSED, (now, destination))
+            await _end_leases(connection, destination, now)
             sql = _PROBE if probe else _NEXT
             for row in await rows(connection, sql, (until, now, destination, most)):
                 fields = dict(zip(Delivery.__struct_fields__, row, strict=True))
@@ -99,7 +95,9 @@ class SqliteDeliveries:
                    WHERE id = ?3 AND state = 'sending'""",
                 (state, now, delivery.id),
             )
-            if not more:
+            if more:
+                await give_way(connection, delivery.id, delivery.kind, now)
+            else:
                 await _release(connection, delivery, now)
 
         await self._writer.do(unit)
@@ -117,17 +115,19 @@ class SqliteDeliveries:
 
         async def unit(connection: aiosqlite.Connection) -> None:
             await end_attempt(connection, ending)
-            await rows(
+            closed = await rows(
                 connection,
                 """UPDATE delivery SET state = ?, reason = ?, updated_at = ?,
                                        attempts = attempts + ?
-                   WHERE id = ? AND state = 'sending'""",
+                   WHERE id = ? AND state = 'sending' RETURNING id""",
                 (state, reason, now, int(ending is not None), delivery.id),
             )
-            if state is DeliveryState.PARKED:
-                await _park_with(connection, delivery, now)
-            else:
+            if not closed:  # its lease ran out and another went on with it: that one's word counts
+                return
+            if state is not DeliveryState.PARKED:
                 await _release(connection, delivery, now)
+            elif not await give_way(connection, delivery.id, delivery.kind, now):
+                await _park_with(connection, delivery, now)
 
         await self._writer.do(unit)
 
@@ -155,7 +155,7 @@ class SqliteDeliveries:
                    WHERE id = ?5 AND state = 'sending'""",
                 (due_at, reason, now, int(failed), delivery.id),
             )
-            await _coalesce(connection, delivery, now)
+            await give_way(connection, delivery.id, delivery.kind, now)
 
         await self._writer.do(unit)
 
@@ -173,9 +173,33 @@ class SqliteDeliveries:
                    WHERE id = ?6 AND state = 'sending'""",
                 (state, reason, customer, guest, now, delivery.id),
             )
-            await _coalesce(connection, delivery, now)
+            await give_way(connection, delivery.id, delivery.kind, now)
 
         await self._writer.do(unit)
+
+
+async def end_all_leases(connection: aiosqlite.Connection, now: int) -> None:
+    """Give back whatever is under way, for nobody is working on it any more."""
+    ended = await rows(
+        connection,
+        """UPDATE delivery SET state = 'waiting', due_at = ?1, updated_at = ?1
+           WHERE state = 'sending' RETURNING id, kind""",
+        (now,),
+    )
+    for delivery, kind in ended:
+        await give_way(connection, delivery, DeliveryKind(kind), now)
+
+
+async def _end_leases(connection: aiosqlite.Connection, destination: str, now: int) -> None:
+    """Give back what a worker could not record in time, for the outbox failed just then."""
+    ended = await rows(
+        connection,
+        """UPDATE delivery SET state = 'waiting', updated_at = ?1
+           WHERE destination = ?2 AND state = 'sending' AND due_at <= ?1 RETURNING id, kind""",
+        (now, destination),
+    )
+    for delivery, kind in ended:
+        await give_way(connection, delivery, DeliveryKind(kind), now)
 
 
 async def _learn(
@@ -221,21 +245,3 @@ async def _park_with(connection: aiosqlite.Connection, delivery: Delivery, now: 
                WHERE waits_for = ? AND state = 'waiting'""",
             (f"guest d{delivery.id} parked", now, delivery.id),
         )
-
-
-async def _coalesce(connection: aiosqlite.Connection, delivery: Delivery, now: int) -> None:
-    """Give way to a newer delivery of the same booking that came while this one was under way."""
-    if delivery.kind is not DeliveryKind.BOOKING:
-        return
-    await rows(
-        connection,
-        """UPDATE delivery
-           SET state = 'superseded', superseded_by = newer.id, reason = NULL, waits_for = NULL,
-               updated_at = ?1
-           FROM (SELECT id FROM delivery
-                 WHERE source = ?2 AND booking = ?3 AND destination = ?4 AND kind = 'booking'
-                   AND state IN ('waiting', 'skipped') AND id > ?5
-                 ORDER BY id LIMIT 1) AS newer
-           WHERE delivery.id = ?5 AND delivery.state = 'waiting'""",
-        (now, delivery.source, delivery.booking, delivery.destination, delivery.id),
-    )

@@ -5,7 +5,7 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -36,6 +36,20 @@ _STATEMENTS = 128
 #: The first with STRICT tables; RETURNING and UPDATE … FROM are older.
 _OLDEST_SQLITE = (3, 37)
 
+#: What the schema's first version writes into the header.
+_APPLICATION = 1380930388
+
+
+@contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Turn what goes wrong while a file is opened into a sentence about it."""
+    try:
+        yield
+    except (sqlite3.Error, OSError) as exc:
+        reason = exc.strerror if isinstance(exc, OSError) else exc
+        msg = f"{path}: cannot be used as an outbox: {reason}"
+        raise OutboxError(msg) from exc
+
 
 @contextmanager
 def instance_lock(path: Path) -> Iterator[None]:
@@ -49,7 +63,9 @@ def instance_lock(path: Path) -> Iterator[None]:
     if path.is_dir():
         msg = f"{path}: is a folder, not a file"
         raise OutboxError(msg)
-    lock = path.with_name(path.name + ".lock")
+    # Beside the file itself, also when the path is a link to it.
+    real = path.resolve()
+    lock = real.with_name(real.name + ".lock")
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
@@ -57,10 +73,14 @@ def instance_lock(path: Path) -> Iterator[None]:
         raise OutboxError(msg) from exc
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as exc:
+    except BlockingIOError as exc:
         os.close(handle)
         msg = f"{path}: another pipeline is running on this outbox"
         raise OutboxBusy(msg) from exc
+    except OSError as exc:
+        os.close(handle)
+        msg = f"{lock}: cannot be locked: {exc.strerror}"
+        raise OutboxError(msg) from exc
     try:
         yield
     finally:
@@ -76,37 +96,33 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
     if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
         msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed"
         raise OutboxError(msg)
-    # Made by us and not by SQLite, which would follow the umask.
-    try:
+    with _explained(path):
+        # Made by us and not by SQLite, which would follow the umask.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-    except OSError as exc:
-        msg = f"{path}: cannot be opened: {exc.strerror}"
-        raise OutboxError(msg) from exc
-    try:
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
         try:
             _migrate(connection, path, migrations)
         finally:
             connection.close()
-    except sqlite3.Error as exc:
-        msg = f"{path}: cannot be used as an outbox: {exc}"
-        raise OutboxError(msg) from exc
+        with suppress(PermissionError):  # another user's file, shared with us on purpose
+            path.chmod(0o600)  # a copy that was put back may be open to all; -wal and -shm follow
 
 
 def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
     [version] = connection.execute("PRAGMA user_version").fetchone()
+    [application] = connection.execute("PRAGMA application_id").fetchone()
+    [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if version > len(migrations):
         msg = (
             f"{path}: has schema version {version}, this pipeline knows {len(migrations)}: "
             "run the newer pipeline, or restore an older backup"
         )
         raise OutboxTooNew(msg)
-    if version == len(migrations):
-        return
-    [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if version == 0 and tables:
+    if application != _APPLICATION and (version or tables):
         msg = f"{path}: is a database, but not an outbox"
         raise OutboxError(msg)
+    if version == len(migrations):
+        return
     if version:
         _back_up(connection, path.with_name(f"{path.name}.v{version}.bak"))
     connection.execute("PRAGMA journal_mode = WAL")
@@ -119,7 +135,8 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
 
 
 def _back_up(connection: sqlite3.Connection, target: Path) -> None:
-    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600))
+    target.unlink(missing_ok=True)  # of an earlier try; its mode may be another
+    os.close(os.open(target, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
     copy = sqlite3.connect(target)
     try:
         connection.backup(copy)
@@ -135,27 +152,39 @@ def _statements(script: str) -> Iterator[str]:
         if sqlite3.complete_statement(statement):
             yield statement
             statement = ""
+    if statement.strip():  # comments, or a statement that lacks its semicolon
+        yield statement
+
+
+_PRAGMAS = (
+    "journal_mode = WAL",
+    "synchronous = FULL",
+    "foreign_keys = ON",
+    # Deleted personal data is overwritten, not only unlinked.
+    "secure_delete = FAST",
+    # Each key goes to another page of its index. The pages that are written twice between two
+    # checkpoints are copied back once, so at full rate a rare one costs less.
+    "wal_autocheckpoint = 16000",
+    "cache_size = -8000",
+    "journal_size_limit = 67108864",
+)
 
 
 @asynccontextmanager
 async def writing(path: Path) -> AsyncIterator[aiosqlite.Connection]:
     """Open the one connection that writes: WAL, every commit flushed to the disk."""
-    async with aiosqlite.connect(
-        path, timeout=_BUSY_TIMEOUT, isolation_level=None, cached_statements=_STATEMENTS
-    ) as connection:
-        for pragma in (
-            "journal_mode = WAL",
-            "synchronous = FULL",
-            "foreign_keys = ON",
-            # Deleted personal data is overwritten, not only unlinked.
-            "secure_delete = FAST",
-            # Each key goes to another page of its index. The pages that are written twice between
-            # two checkpoints are copied back once, so at full rate a rare one costs less.
-            "wal_autocheckpoint = 16000",
-            "cache_size = -8000",
-            "journal_size_limit = 67108864",
-        ):
-            await rows(connection, f"PRAGMA {pragma}")
+    async with AsyncExitStack() as stack:
+        with _explained(path):
+            connection = await stack.enter_async_context(
+                aiosqlite.connect(
+                    path,
+                    timeout=_BUSY_TIMEOUT,
+                    isolation_level=None,
+                    cached_statements=_STATEMENTS,
+                )
+            )
+            for pragma in _PRAGMAS:
+                await rows(connection, f"PRAGMA {pragma}")
         yield connection
 
 
@@ -191,15 +220,12 @@ class Readers:
 async def reading(path: Path, count: int = _READERS) -> AsyncIterator[Readers]:
     """Open read-only connections; they cannot create, write or checkpoint."""
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: ASYNC240, PTH100 - no I/O
-    connections = [
-        aiosqlite.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
-        for _ in range(count)
-    ]
-    opened: list[aiosqlite.Connection] = []
-    try:
-        for connection in connections:
-            opened.append(await connection)  # noqa: PERF401 - what is opened must be closed
-        yield Readers(opened)
-    finally:
-        for connection in opened:
-            await connection.close()
+    async with AsyncExitStack() as stack:
+        with _explained(path):
+            connections = [
+                await stack.enter_async_context(
+                    aiosqlite.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
+                )
+                for _ in range(count)
+            ]
+        yield Readers(connections)

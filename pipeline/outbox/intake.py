@@ -9,7 +9,7 @@ import aiosqlite
 from pipeline.errors import OutboxUnavailable
 from pipeline.model import Arrival, Receipt
 from pipeline.outbox.query import rows
-from pipeline.outbox.writer import Writer
+from pipeline.outbox.writer import UnitFailed, Writer
 
 #: Messages in one commit at most, so that its wait stays short.
 _MOST_ROWS = 512
@@ -18,7 +18,7 @@ _MOST_ROWS = 512
 #: prepared once: `file.writing` keeps room for them.
 _LARGEST = 64
 
-_REPEAT = "UPDATE event SET duplicates = duplicates + 1 WHERE source = ? AND key = ?"
+_REPEAT = "UPDATE event SET duplicates = duplicates + 1 WHERE source = ? AND key = ? RETURNING id"
 
 #: Not a trigger, as for every other change of a state: one for each row that is stored would cost
 #: more than its indexes do.
@@ -40,8 +40,8 @@ class _Load:
         self.waiting: list[asyncio.Future[Receipt]] = []
         self.open = True
 
-    async def store(self, connection: aiosqlite.Connection) -> set[int]:
-        """Insert all; give the ids that were taken, for a repetition's id stays unused."""
+    async def store(self, connection: aiosqlite.Connection) -> list[Receipt]:
+        """Insert all; give their receipts in order."""
         self.open = False
         taken: set[int] = set()
         for start in range(0, len(self.rows), _LARGEST):
@@ -51,9 +51,12 @@ class _Load:
         counts = Counter((row[1], row[3]) for row in self.rows if row[0] in taken)
         for (source, state), n in counts.items():
             await rows(connection, _COUNT, (source, state, n))
-        if again := [row[1:3] for row in self.rows if row[0] not in taken]:
-            await connection.executemany(_REPEAT, again)
-        return taken
+        return [
+            Receipt(event=row[0], duplicate=False)
+            if row[0] in taken
+            else await _repeat(connection, row)
+            for row in self.rows
+        ]
 
 
 class SqliteIntake:
@@ -63,36 +66,54 @@ class SqliteIntake:
         self._writer = writer
         self._last_id = last_id
         self._load: _Load | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
 
     async def accept(self, arrival: Arrival) -> Receipt:
         """Store a message, or count its repetition."""
         load = self._load
         if load is None or not load.open or len(load.rows) >= _MOST_ROWS:
-            load = self._load = _Load()
-            self._hand_in(load)
+            load = self._load = self._hand_in()
         self._last_id += 1
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         load.rows.append(_row(self._last_id, arrival))
         load.waiting.append(done)
         return await done
 
-    def _hand_in(self, load: _Load) -> None:
-        task = asyncio.create_task(self._commit(load), name="intake commit")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+    def _hand_in(self) -> _Load:
+        load = _Load()
+        self._writer.submit(load.store).add_done_callback(lambda done: self._stored(load, done))
+        return load
 
-    async def _commit(self, load: _Load) -> None:
-        try:
-            taken = await self._writer.do(load.store)
-        except OutboxUnavailable as exc:
-            for done in load.waiting:
-                if not done.done():
-                    done.set_exception(exc)
+    def _stored(self, load: _Load, done: asyncio.Future[list[Receipt]]) -> None:
+        # A transaction that could not begin has not closed it, and no other will come for it.
+        load.open = False
+        failure = done.exception()
+        if isinstance(failure, UnitFailed) and len(load.rows) > 1:
+            self._store_singly(load)
             return
-        for row, done in zip(load.rows, load.waiting, strict=True):
-            if not done.done():
-                done.set_result(Receipt(event=row[0], duplicate=row[0] not in taken))
+        for number, waiting in enumerate(load.waiting):
+            if waiting.done():  # its caller has gone away; the row is on disk all the same
+                continue
+            if failure is not None:
+                waiting.set_exception(failure)
+            else:
+                waiting.set_result(done.result()[number])
+
+    def _store_singly(self, load: _Load) -> None:
+        """Let a message that cannot be stored keep no other from the disk."""
+        for row, waiting in zip(load.rows, load.waiting, strict=True):
+            try:
+                alone = self._hand_in()
+            except OutboxUnavailable as exc:
+                if not waiting.done():
+                    waiting.set_exception(exc)
+            else:
+                alone.rows.append(row)
+                alone.waiting.append(waiting)
+
+
+async def _repeat(connection: aiosqlite.Connection, row: _Row) -> Receipt:
+    [[event]] = await rows(connection, _REPEAT, row[1:3])
+    return Receipt(event=event, duplicate=True)
 
 
 @functools.cache

@@ -3,15 +3,20 @@
 from collections.abc import Sequence
 
 import aiosqlite
+import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
 from pipeline.outbox import Intent
 from pipeline.outbox.query import rows
+from pipeline.outbox.supersede import supersede, supersede_bookings
 
 _INSERT = """
     INSERT INTO delivery (event, source, destination, kind, detail, booking, reference, customer,
-                          priority, state, reason, superseded_by, created_at, updated_at, due_at)
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?13, ?13)
+                          priority, state, reason, superseded_by, as_of, created_at, updated_at,
+                          due_at)
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, coalesce(occurred_at, received_at),
+           ?13, ?13, ?13
+    FROM event WHERE id = ?1
     RETURNING id
 """
 
@@ -42,16 +47,11 @@ async def ensure_guest(
     connection: aiosqlite.Connection, delivery: Delivery, customer: str, now: int
 ) -> tuple[int, bool]:
     """Give a guest's open delivery at a destination, made if there is none, and if it parked."""
-    found = await rows(
-        connection,
-        """SELECT id, state = 'parked' FROM delivery
-           WHERE source = ? AND customer = ? AND destination = ? AND kind = 'guest'
-             AND state IN ('waiting', 'sending', 'parked')
-           ORDER BY state = 'parked', id DESC LIMIT 1""",
-        (delivery.source, customer, delivery.destination),
-    )
-    for guest, parked in found:
-        return int(guest), bool(parked)
+    found = await _open_guests(connection, delivery.source, customer, delivery.destination)
+    # What is under way or will be comes before what has parked.
+    for guest, state in sorted(found, key=lambda row: row[1] is DeliveryState.PARKED):
+        await _hurry(connection, guest, delivery.priority)
+        return guest, state is DeliveryState.PARKED
     row = (delivery.event, delivery.source, delivery.destination, DeliveryKind.GUEST, "", None,
            None, customer, delivery.priority, DeliveryState.WAITING, None, None, now)  # fmt: skip
     return await _insert(connection, row), False
@@ -63,41 +63,26 @@ async def _guest(
     """Make the guest's delivery, or find the one that is open; None when neither is."""
     customer = next((intent.customer for intent in intents if intent.customer), None)
     wanted = next((intent for intent in intents if intent.kind is DeliveryKind.GUEST), None)
-    destination = intents[0].destination
-    found = await _open_guest(connection, event.source, customer, destination)
-    if wanted is None or found is not None:
-        if wanted is not None:
-            await rows(
-                connection,
-                "UPDATE delivery SET priority = min(priority, ?) WHERE id = ?",
-                (wanted.priority, found),
-            )
-        return found
+    found = await _open_guests(connection, event.source, customer, intents[0].destination)
+    # One that is under way may have been made from older details, so it does not serve for new.
+    usable = {DeliveryState.WAITING} if wanted else {DeliveryState.WAITING, DeliveryState.SENDING}
+    for guest, state in found:
+        if state in usable:
+            await _hurry(connection, guest, min(intent.priority for intent in intents))
+            return guest
+    if wanted is None:
+        return None
     made = await _insert(connection, _row(event, wanted, None, now))
-    await _replace_parked_guest(connection, event, wanted, made, now)
+    for guest, state in found:
+        if state is DeliveryState.PARKED:
+            await supersede(connection, guest, made, now)
     return made
 
 
-async def _replace_parked_guest(
-    connection: aiosqlite.Connection, event: Event, wanted: Intent, made: int, now: int
-) -> None:
-    """Let new details replace a parked guest, and whatever parked with it wait for them."""
-    parked = await rows(
-        connection,
-        """UPDATE delivery SET state = 'superseded', superseded_by = ?1, updated_at = ?2
-           WHERE source = ?3 AND customer = ?4 AND destination = ?5 AND kind = 'guest'
-             AND state = 'parked'
-           RETURNING id""",
-        (made, now, event.source, wanted.customer, wanted.destination),
-    )
-    for [old] in parked:
-        await rows(
-            connection,
-            """UPDATE delivery SET state = 'waiting', reason = NULL, waits_for = ?1,
-                                   due_at = ?2, updated_at = ?2
-               WHERE waits_for = ?3""",
-            (made, now, old),
-        )
+async def _hurry(connection: aiosqlite.Connection, guest: int, priority: int) -> None:
+    """Let a guest go no later than what waits for it."""
+    sql = "UPDATE delivery SET priority = ?2 WHERE id = ?1 AND priority > ?2"
+    await rows(connection, sql, (guest, priority))
 
 
 async def _booking(
@@ -107,78 +92,88 @@ async def _booking(
     if newer is not None:
         await _insert(connection, _row(event, intent, newer, now))
         return
+    if intent.state is DeliveryState.SKIPPED and await _is_under_way(connection, event, intent):
+        # What the destination will know is open until then, so it is decided anew.
+        intent = msgspec.structs.replace(intent, state=DeliveryState.WAITING, reason=None)
     made = await _insert(connection, _row(event, intent, None, now))
     waiting = intent.state is DeliveryState.WAITING
     # A skipped one is replaced only by what can be sent, for its reason still holds otherwise.
-    await rows(
-        connection,
-        """UPDATE delivery SET state = 'superseded', superseded_by = ?1, reason = NULL,
-                               waits_for = NULL, updated_at = ?2
-           WHERE source = ?3 AND booking = ?4 AND destination = ?5 AND kind = 'booking'
-             AND id <> ?1 AND (state IN ('waiting', 'parked') OR (?6 AND state = 'skipped'))""",
-        (made, now, event.source, event.booking, intent.destination, waiting),
-    )
+    await supersede_bookings(connection, made, skipped=waiting, now=now)
     if waiting and guest is not None:
         await _wait_for(connection, made, guest)
+
+
+async def _is_under_way(connection: aiosqlite.Connection, event: Event, intent: Intent) -> bool:
+    found = await rows(
+        connection,
+        """SELECT id FROM delivery
+           WHERE source = ? AND booking = ? AND destination = ? AND kind = 'booking'
+             AND state = 'sending'""",
+        (event.source, event.booking, intent.destination),
+    )
+    return bool(found)
 
 
 async def _tag(
     connection: aiosqlite.Connection, event: Event, intent: Intent, guest: int | None, now: int
 ) -> None:
+    """Make a tag's delivery, unless one waits; one under way may say what was true before."""
     found = await rows(
         connection,
-        """SELECT id FROM delivery
+        """SELECT id, state FROM delivery
            WHERE source = ? AND booking = ? AND destination = ? AND kind = 'tag' AND detail = ?
-             AND state IN ('waiting', 'sending')""",
+             AND state IN ('waiting', 'parked')
+           ORDER BY state = 'parked'""",
         (event.source, event.booking, intent.destination, intent.detail),
     )
-    made = int(found[0][0]) if found else await _insert(connection, _row(event, intent, None, now))
-    if found:
+    if found and found[0][1] == DeliveryState.WAITING:
+        tag = int(found[0][0])
         # It may have been made for another guest, if the booking has changed hands.
         await rows(
-            connection,
-            "UPDATE delivery SET customer = ? WHERE id = ? AND state = 'waiting'",
-            (intent.customer, made),
+            connection, "UPDATE delivery SET customer = ? WHERE id = ?", (intent.customer, tag)
         )
+    else:
+        tag = await _insert(connection, _row(event, intent, None, now))
+        for [parked, _] in found:
+            await supersede(connection, parked, tag, now)
     if guest is not None:
-        await _wait_for(connection, made, guest)
+        await _wait_for(connection, tag, guest)
 
 
 async def _next_newer(
     connection: aiosqlite.Connection, event: Event, destination: str
 ) -> int | None:
     """Give the delivery of the booking's next newer event, if this one came out of order."""
+    as_of = event.received_at if event.occurred_at is None else event.occurred_at
     found = await rows(
         connection,
-        """SELECT delivery.id FROM delivery JOIN event ON event.id = delivery.event
-           WHERE delivery.source = ? AND delivery.booking = ? AND delivery.destination = ?
-             AND delivery.kind = 'booking' AND event.occurred_at > ?
-           ORDER BY event.occurred_at, delivery.id LIMIT 1""",
-        (event.source, event.booking, destination, event.occurred_at),
+        """SELECT id FROM delivery
+           WHERE source = ? AND booking = ? AND destination = ? AND kind = 'booking' AND as_of > ?
+           ORDER BY as_of, id LIMIT 1""",
+        (event.source, event.booking, destination, as_of),
     )
     for [newer] in found:
         return int(newer)
     return None
 
 
-async def _open_guest(
+async def _open_guests(
     connection: aiosqlite.Connection, source: str, customer: str | None, destination: str
-) -> int | None:
+) -> list[tuple[int, DeliveryState]]:
+    """Give a guest's deliveries that are not at their end, the newest first."""
     found = await rows(
         connection,
-        """SELECT id FROM delivery
+        """SELECT id, state FROM delivery
            WHERE source = ? AND customer = ? AND destination = ? AND kind = 'guest'
-             AND state IN ('waiting', 'sending')""",
+             AND state IN ('waiting', 'sending', 'parked')
+           ORDER BY id DESC""",
         (source, customer, destination),
     )
-    for [guest] in found:
-        return int(guest)
-    return None
+    return [(int(guest), DeliveryState(state)) for guest, state in found]
 
 
 async def _wait_for(connection: aiosqlite.Connection, delivery: int, guest: int) -> None:
-    sql = "UPDATE delivery SET waits_for = ? WHERE id = ? AND state = 'waiting'"
-    await rows(connection, sql, (guest, delivery))
+    await rows(connection, "UPDATE delivery SET waits_for = ? WHERE id = ?", (guest, delivery))
 
 
 async def _insert(connection: aiosqlite.Connection, row: Sequence[object]) -> int:

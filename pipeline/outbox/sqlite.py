@@ -2,7 +2,6 @@
 
 import asyncio
 import secrets
-import sqlite3
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -10,9 +9,9 @@ from pathlib import Path
 import aiosqlite
 import msgspec
 
-from pipeline.errors import OutboxError
+from pipeline.errors import OutboxError, OutboxUnavailable
 from pipeline.outbox import Deliveries, Events, Facts, Intake, Ledger, Overview
-from pipeline.outbox.deliveries import SqliteDeliveries
+from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
 from pipeline.outbox.facts import SqliteFacts
 from pipeline.outbox.file import Readers, instance_lock, migrate, reading, writing
@@ -34,25 +33,30 @@ _SHED_EVENTS = """
                  LIMIT ?2)
     RETURNING id
 """
-#: Not while a delivery is open, nor while the event that brought it is not finished.
+#: Neither while a delivery is open, nor while the event that brought it is not finished. Two
+#: statements, for no index serves an OR of a booking's and a guest's key.
 _SHED_SUBJECTS = """
     UPDATE subject SET doc = NULL
     WHERE id IN (SELECT id FROM subject AS s
-                 WHERE doc IS NOT NULL AND kind <> 'venue' AND as_of < ?1
+                 WHERE doc IS NOT NULL AND kind = '{kind}' AND as_of < ?1
                    AND NOT EXISTS (
                        SELECT 1 FROM event AS e
                        WHERE e.id = s.event
                          AND (e.state IN ('waiting', 'processing', 'parked') OR e.updated_at >= ?1))
                    AND NOT EXISTS (
                        SELECT 1 FROM delivery AS d
-                       WHERE d.source = s.source AND d.state IN ('waiting', 'sending', 'parked')
-                         AND (s.kind = 'booking' AND d.booking = s.key
-                              OR s.kind = 'guest' AND d.customer = s.key))
+                       WHERE d.source = s.source AND d.{key} = s.key
+                         AND d.state IN ('waiting', 'sending', 'parked'))
                  LIMIT ?2)
     RETURNING id
 """
+_SHED_BOOKINGS = _SHED_SUBJECTS.format(kind="booking", key="booking")
+_SHED_GUESTS = _SHED_SUBJECTS.format(kind="guest", key="customer")
 _SHED_ATTEMPTS = """
-    DELETE FROM attempt WHERE id IN (SELECT id FROM attempt WHERE ended_at < ?1 LIMIT ?2)
+    DELETE FROM attempt
+    WHERE id IN (SELECT id FROM attempt
+                 WHERE destination IN (SELECT destination FROM allowance) AND ended_at < ?1
+                 LIMIT ?2)
     RETURNING id
 """
 
@@ -92,12 +96,7 @@ class SqliteOutbox:
                    WHERE state = 'processing'""",
                 (now,),
             )
-            await rows(
-                connection,
-                """UPDATE delivery SET state = 'waiting', due_at = ?1, updated_at = ?1
-                   WHERE state = 'sending'""",
-                (now,),
-            )
+            await end_all_leases(connection, now)
             # Its slot is taken until then; see `Budget.restore`.
             await rows(
                 connection,
@@ -118,7 +117,9 @@ class SqliteOutbox:
             events = await rows(
                 connection,
                 """UPDATE event SET state = 'parked', reason = 'not configured', updated_at = ?1
-                   WHERE state = 'waiting' AND source NOT IN (SELECT value FROM json_each(?2))
+                   WHERE source IN (SELECT owner FROM counter WHERE what = 'event'
+                                    EXCEPT SELECT value FROM json_each(?2))
+                     AND state IN ('waiting', 'processing') AND state = 'waiting'
                    RETURNING id""",
                 (now, _json(list(sources))),
             )
@@ -142,7 +143,8 @@ class SqliteOutbox:
         await self._writer.do(_stamp)
         for sql, stamp in (
             (_SHED_EVENTS, before),
-            (_SHED_SUBJECTS, before),
+            (_SHED_BOOKINGS, before),
+            (_SHED_GUESTS, before),
             (_SHED_ATTEMPTS, min(before, attempts_before)),
         ):
             while len(await self._shed(sql, stamp)) == _SHED_AT_ONCE:
@@ -195,9 +197,8 @@ async def read_overview(path: Path) -> AsyncIterator[Overview]:
     try:
         async with reading(path, 1) as readers:
             yield SqliteOverview(readers)
-    except sqlite3.Error as exc:
-        msg = f"{path}: cannot be read as an outbox: {exc}"
-        raise OutboxError(msg) from exc
+    except OutboxUnavailable as exc:
+        raise OutboxError(f"{path}: {exc}") from exc
 
 
 async def _seal(writer: Writer) -> Seal:

@@ -21,8 +21,14 @@ _T = TypeVar("_T")
 #: rollback.
 Unit = Callable[[aiosqlite.Connection], Awaitable[_T]]
 
+_Job = tuple[Unit[Any], asyncio.Future[Any]]
+
 #: Units in one transaction at most, so that a commit's wait stays short.
 _MOST_UNITS = 256
+
+
+class UnitFailed(OutboxUnavailable):
+    """A unit failed by itself: the outbox takes others."""
 
 
 class Writer:
@@ -30,17 +36,17 @@ class Writer:
 
     def __init__(self, connection: aiosqlite.Connection) -> None:
         self._connection = connection
-        self._waiting: list[tuple[Unit[Any], asyncio.Future[Any]]] = []
+        self._waiting: list[_Job] = []
         self._wake = asyncio.Event()
         self._closed = False
-        #: Why the last commit failed; None when it did not.
+        #: Why the last transaction failed; None when it did not.
         self.trouble: str | None = None
 
-    async def do(self, unit: Unit[_T]) -> _T:
-        """Run a unit and give its result once it is on disk.
+    def submit(self, unit: Unit[_T]) -> asyncio.Future[_T]:
+        """Hand a unit in; its result is there once it is on disk.
 
-        Raises OutboxUnavailable when it could not be written (disk full, file gone, closed): then
-        nothing of it is stored.
+        The future ends in OutboxUnavailable when it could not be written (disk full, file gone):
+        then nothing of it is stored. Raises it at once when the outbox is closed.
         """
         if self._closed:
             msg = "the outbox is closed"
@@ -48,7 +54,11 @@ class Writer:
         done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._waiting.append((unit, done))
         self._wake.set()
-        return await done
+        return done
+
+    async def do(self, unit: Unit[_T]) -> _T:
+        """Run a unit and give its result once it is on disk; see `submit`."""
+        return await self.submit(unit)
 
     async def run(self) -> None:
         """Commit what is handed in, until `stop`; then what is left, and end."""
@@ -58,38 +68,39 @@ class Writer:
                 await self._wake.wait()
                 continue
             batch, self._waiting = self._waiting[:_MOST_UNITS], self._waiting[_MOST_UNITS:]
-            if not await self._commit(batch):
-                # One unit must not take the others with it: each by itself then.
-                for alone in batch:
-                    await self._commit([alone], last=True)
+            while batch:
+                batch = await self._commit(batch)
 
     def stop(self) -> None:
         """Take no more units; `run` ends when all are written."""
         self._closed = True
         self._wake.set()
 
-    async def _commit(
-        self, batch: list[tuple[Unit[Any], asyncio.Future[Any]]], *, last: bool = False
-    ) -> bool:
+    async def _commit(self, batch: list[_Job]) -> list[_Job]:
+        """Write a batch; give those to be written anew because one among them failed by itself."""
         results: list[Any] = []
+        running: _Job | None = None
         try:
             await self._connection.execute("BEGIN IMMEDIATE")
-            for unit, _ in batch:
-                results.append(await unit(self._connection))
+            for running in batch:
+                results.append(await running[0](self._connection))  # noqa: PERF401 - see below
+            running = None
             await self._connection.commit()
         except Exception as exc:  # noqa: BLE001 - one unit must never end the only writer
             await self._roll_back()
-            if not last:
-                return False
-            self.trouble = f"the outbox cannot be written: {exc}"
-            failure = OutboxUnavailable(self.trouble)
-            failure.__cause__ = exc
-            _settle(batch[0][1], failure=failure)
-            return True
+            self.trouble = f"the outbox cannot be written: {_name(exc)}"
+            if running is not None and _is_own(exc):
+                _fail(running, UnitFailed(self.trouble), exc)
+                return [job for job in batch if job is not running]
+            # All at once: a wait for a locked file takes seconds, and each would wait by itself.
+            for job in batch:
+                _fail(job, OutboxUnavailable(self.trouble), exc)
+            return []
         self.trouble = None
         for (_, done), result in zip(batch, results, strict=True):
-            _settle(done, result)
-        return True
+            if not done.done():  # else its caller has gone away; the row is on disk all the same
+                done.set_result(result)
+        return []
 
     async def _roll_back(self) -> None:
         try:
@@ -98,12 +109,20 @@ class Writer:
             return  # nothing was begun, or the connection is gone: the next BEGIN will tell
 
 
-def _settle(
-    done: asyncio.Future[Any], result: Any = None, *, failure: Exception | None = None
-) -> None:
-    if done.done():  # its caller has gone away; the row is on disk all the same
-        return
-    if failure:
+def _is_own(exc: Exception) -> bool:
+    """Tell whether a unit failed by itself; a full disk and the like are everybody's trouble."""
+    if type(exc) not in {sqlite3.OperationalError, sqlite3.DatabaseError}:
+        return True
+    return getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_ERROR
+
+
+def _name(exc: Exception) -> str:
+    """Say what went wrong; only SQLite's own sentences are known to quote no data."""
+    return str(exc) if isinstance(exc, sqlite3.Error) else type(exc).__name__
+
+
+def _fail(job: _Job, failure: OutboxUnavailable, cause: Exception) -> None:
+    done = job[1]
+    if not done.done():
+        failure.__cause__ = cause
         done.set_exception(failure)
-    else:
-        done.set_result(result)

@@ -2,11 +2,15 @@
 -- Times are integer microseconds since 1970-01-01 UTC. The views below are what people and their
 -- tools rely on; the tables may change with any version.
 
+-- 'ROST', so that another program's database is never taken for an outbox.
+PRAGMA application_id = 1380930388;
+
 CREATE TABLE meta (
     name  TEXT PRIMARY KEY,
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
--- One row per fact about this file: `seal`, the key of all keyed digests; `made_at`.
+-- One row per fact about this file: `seal`, the key of all keyed digests; `stamp`, the last try to
+-- write.
 
 CREATE TABLE event (
     id               INTEGER PRIMARY KEY,
@@ -45,6 +49,7 @@ CREATE TABLE event (
 -- One row per webhook, or per item found by reconciliation; rows are never deleted.
 
 CREATE INDEX event_due ON event (source, due_at) WHERE state IN ('waiting', 'processing');
+CREATE INDEX event_processing ON event (source) WHERE state = 'processing';
 CREATE INDEX event_parked ON event (id) WHERE state = 'parked';
 CREATE INDEX event_body ON event (updated_at)
     WHERE body IS NOT NULL AND state IN ('done', 'ignored');
@@ -66,7 +71,7 @@ CREATE TABLE subject (
 ) STRICT;
 -- The newest known truth about a booking, a guest or a venue.
 
-CREATE INDEX subject_doc ON subject (as_of) WHERE doc IS NOT NULL AND kind <> 'venue';
+CREATE INDEX subject_doc ON subject (kind, as_of) WHERE doc IS NOT NULL;
 
 CREATE TABLE delivery (
     id               INTEGER PRIMARY KEY,
@@ -86,8 +91,12 @@ CREATE TABLE delivery (
                          'waiting', 'sending', 'delivered', 'superseded',
                          'skipped', 'parked', 'dropped', 'erased')),
     reason           TEXT,
+    -- When its event came about at the source. A booking's newer deliveries supersede its older
+    -- ones in this order, and in that of `id` where it ties.
+    as_of            INTEGER NOT NULL,
     created_at       INTEGER NOT NULL,
     updated_at       INTEGER NOT NULL,
+    -- When it may be taken next; while it is being sent, when its lease ends.
     due_at           INTEGER NOT NULL,
     attempts         INTEGER NOT NULL DEFAULT 0,
     first_failure_at INTEGER,
@@ -99,16 +108,20 @@ CREATE TABLE delivery (
 ) STRICT;
 -- An intent: what a destination is owed. It has no payload: that is made when a request may go out.
 
-CREATE INDEX delivery_next ON delivery (destination, priority, id)
+-- What may be taken has no `waits_for`; the rest of what waits is here for the view `backlog`.
+CREATE INDEX delivery_next ON delivery (destination, waits_for, priority, id)
+    WHERE state = 'waiting';
+CREATE INDEX delivery_least_tried ON delivery (destination, attempts, priority, id)
     WHERE state = 'waiting' AND waits_for IS NULL;
 CREATE INDEX delivery_due ON delivery (destination, priority, due_at)
     WHERE state = 'waiting' AND waits_for IS NULL;
-CREATE INDEX delivery_sending ON delivery (destination) WHERE state = 'sending';
+CREATE INDEX delivery_sending ON delivery (destination, due_at) WHERE state = 'sending';
 CREATE INDEX delivery_waits_for ON delivery (waits_for) WHERE waits_for IS NOT NULL;
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
-CREATE INDEX delivery_booking ON delivery (source, booking, destination, kind);
-CREATE INDEX delivery_open_guest ON delivery (source, customer, destination)
-    WHERE kind = 'guest' AND state IN ('waiting', 'sending', 'parked');
+CREATE INDEX delivery_booking ON delivery (source, booking, destination, kind, as_of);
+-- SQLite takes a partial index only for a query that states its condition in the same words.
+CREATE INDEX delivery_open ON delivery (source, customer, destination, kind)
+    WHERE state IN ('waiting', 'sending', 'parked');
 CREATE INDEX delivery_event ON delivery (event);
 
 CREATE TABLE told (
@@ -149,7 +162,9 @@ CREATE TABLE attempt (
 ) STRICT;
 -- Every request to a destination: the ledger of its allowance, and the history, in one.
 
-CREATE INDEX attempt_ledger ON attempt (destination, started_at);
+-- The newest by `id`: a wall clock that was stepped cannot change their order.
+CREATE INDEX attempt_newest ON attempt (destination, id);
+CREATE INDEX attempt_ended ON attempt (destination, ended_at);
 CREATE INDEX attempt_open ON attempt (destination) WHERE outcome = 'open';
 CREATE INDEX attempt_delivery ON attempt (delivery);
 
@@ -235,12 +250,12 @@ FROM delivery WHERE state = 'waiting'
 GROUP BY destination, priority;
 
 CREATE VIEW budget AS
-SELECT a.destination, a.window_us / 1e6 AS window_s, a.requests AS limit_requests,
+SELECT destination, window_us / 1e6 AS window_s, requests AS limit_requests,
        (SELECT count(*) FROM attempt
-        WHERE attempt.destination = a.destination
-          AND (attempt.outcome = 'open'
-               OR attempt.ended_at > CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)
-                                     - a.window_us)
-          AND attempt.started_at > CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)
-                                   - a.window_us - attempt.timeout_us) AS used
-FROM allowance AS a;
+        WHERE attempt.destination = bound.destination AND ended_at > since)
+       + (SELECT count(*) FROM attempt
+          WHERE attempt.destination = bound.destination AND outcome = 'open'
+            AND started_at + timeout_us > since) AS used
+FROM (SELECT destination, window_us, requests,
+             CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER) - window_us AS since
+      FROM allowance) AS bound;
