@@ -106,8 +106,11 @@ def test_a_further_record_may_only_lower_at_first_and_is_heard_when_it_changes()
 def test_a_channel_that_is_fed_from_nothing_any_more_is_no() -> None:
     """A venue that stops marketing by SMS means those who agreed before, too."""
     told = decide(_RECORD, _says(YES, YES), None, _FEEDS)
-    told = decide(_RECORD, _says(YES, YES), told, ConsentFeeds(sms="never"))
-    assert (told.email, told.sms) == (True, False)
+    some = decide(_RECORD, _says(YES, YES), told, ConsentFeeds(sms="never"))
+    assert (some.data, some.email, some.sms) == (True, True, False)
+    feeds = ConsentFeeds(data="never", email="never", sms="never")
+    none = decide(_RECORD, _says(YES, YES), told, feeds)
+    assert (none.data, none.email, none.sms) == (False, False, False)
 
 
 @given(st.lists(_consents, min_size=1, max_size=5), _feeds)

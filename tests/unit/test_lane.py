@@ -144,8 +144,8 @@ def test_tokens_may_end_once_between_successes(lane: Lane) -> None:
     """Every day, for years."""
     for _ in range(10):
         _judge(lane, TokenRefused("401"))
+        assert lane.state is LaneState.UP
         lane.succeeded()
-    assert lane.state is LaneState.UP
 
 
 def test_failures_of_many_items_are_the_lanes(lane: Lane) -> None:

@@ -51,7 +51,12 @@ async def test_a_token_is_fetched_once_for_all_who_wait(
     roller: Roller, answers: aioresponses
 ) -> None:
     """ROLLER suspends credentials that ask for a token with every call."""
-    answers.post(f"{_BASE}/token", payload={"access_token": "t", "expires_in": 86_400})
+
+    async def slowly(_: URL, **__: object) -> CallbackResult:
+        await asyncio.sleep(0)
+        return CallbackResult(payload={"access_token": "t", "expires_in": 86_400})
+
+    answers.post(f"{_BASE}/token", callback=slowly, repeat=True)
     answers.get(_GUEST, payload={"firstName": "Anna"}, repeat=True)
     found = await asyncio.gather(*(roller.fetch_guest("7") for _ in range(5)))
     assert [guest.first for guest in found if guest] == ["Anna"] * 5

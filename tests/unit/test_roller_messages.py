@@ -110,6 +110,8 @@ def test_the_booking_of_either_shape_is_read(flat: bool) -> None:
 def test_the_answer_of_the_api_is_read_as_the_message() -> None:
     """One fetches what the other leaves open."""
     assert read_booking_detail(msgspec.json.encode(_DETAIL)) == _booking()
+    text = _DETAIL | {"items": [_DETAIL["items"][0] | {"quantity": "3"}]}
+    assert read_booking_detail(msgspec.json.encode(text)) == _booking()
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,13 @@
 """Stampede's answers become an id, or an exception that says what to do."""
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 from aiohttp import ClientConnectionError, ServerDisconnectedError
-from aioresponses import aioresponses
+from aioresponses import CallbackResult, aioresponses
 from yarl import URL
 
 from pipeline.destinations.stampede import Stampede, StampedeSettings
@@ -193,14 +194,36 @@ async def test_retry_after_comes_with_a_429(
     assert caught.value.after == after
 
 
+async def test_a_newer_token_survives_the_refusal_of_an_older_one(
+    authorised: Stampede, session: PeerSession, answers: aioresponses
+) -> None:
+    """It would be fetched again and again."""
+
+    def renew(_: URL, **__: object) -> CallbackResult:
+        session.keep_token("token-2", lifetime=3600)
+        return CallbackResult(status=401)
+
+    answers.post(f"{_BASE}/v1/guests", callback=renew)
+    with pytest.raises(TokenRefused) as caught:
+        await authorised.send(_GUEST)
+    assert caught.value.late
+    assert session.token() == "token-2"
+
+
 async def test_a_refused_token_is_dropped_once(
     authorised: Stampede, session: PeerSession, answers: aioresponses
 ) -> None:
-    """Of many requests that meet the refusal, one counts, and a newer token stays."""
-    answers.post(f"{_BASE}/v1/guests", status=401, repeat=True)
-    with pytest.raises(TokenRefused) as caught:
-        await authorised.send(_GUEST)
-    assert not caught.value.late
+    """Of many requests that meet the refusal, one counts."""
+
+    async def slowly(_: URL, **__: object) -> CallbackResult:
+        await asyncio.sleep(0)
+        return CallbackResult(status=401)
+
+    answers.post(f"{_BASE}/v1/guests", callback=slowly, repeat=True)
+    found = await asyncio.gather(
+        *(authorised.send(_GUEST) for _ in range(3)), return_exceptions=True
+    )
+    assert [isinstance(one, TokenRefused) and one.late for one in found] == [False, True, True]
     assert session.token() is None
     with pytest.raises(TokenRefused) as caught:
         await authorised.send(_GUEST)

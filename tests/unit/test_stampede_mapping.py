@@ -1,6 +1,6 @@
 """Stampede's field table, field by field."""
 
-from datetime import UTC, date, datetime, time
+from datetime import date, datetime, time, timedelta, timezone
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from pipeline.settings import Secret
 from pipeline.visit import visit
 from tests.unit.made import LONDON, booking, item
 
-_UPDATED = datetime(2026, 5, 31, 23, 5, 55, 488_739, tzinfo=UTC)
+_UPDATED = datetime(2026, 6, 1, 0, 5, 55, 488_739, tzinfo=timezone(timedelta(hours=1)))
 
 
 def _mapper(**changes: Any) -> StampedeMapper:

@@ -214,10 +214,21 @@ def test_without_any_date_it_is_the_day_of_the_message() -> None:
         ([item(quantity=2, group_size=10), item(quantity=1, group_size=1)], 21),
         ([item(quantity=None, group_size=None)], 1),
         ([item(quantity=2, group_size=0)], 2),
+        ([item(quantity=2, group_size=-3)], 2),
+        ([item(quantity=None, group_size=4)], 4),
         ([item(quantity=-1, group_size=1)], 1),
         ([item(quantity=3, group_size=1), item(quantity=-1, group_size=1)], 2),
     ],
-    ids=["one line", "groups", "nothing said", "group of none", "refund", "line and refund"],
+    ids=[
+        "one line",
+        "groups",
+        "nothing said",
+        "group of none",
+        "negative group",
+        "group",
+        "refund",
+        "line and refund",
+    ],
 )
 def test_party_size_counts_people_and_is_never_below_one(items: list[Item], people: int) -> None:
     """Stampede requires it, and a booking of nobody is none."""
