@@ -24,3 +24,8 @@ async def until(
             msg = f"{name} did not become true within {timeout:g} s"
             raise AssertionError(msg)
         await asyncio.sleep(_STEP)
+
+
+async def turn() -> None:
+    """Let every task that can go on do so once."""
+    await asyncio.sleep(0)

@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pipeline.feed import Feed
-from tests.waiting import until
+from tests.waiting import turn, until
 
 
 async def test_items_come_out_in_order_and_as_many_as_asked_for() -> None:
@@ -31,7 +31,7 @@ async def test_who_waits_is_woken_by_an_item() -> None:
     feed: Feed[int] = Feed(2)
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         tasks.create_task(feed.wait())
-        await asyncio.sleep(0)
+        await turn()
         feed.offer(1)
     assert feed.take(1) == [1]
 
@@ -45,7 +45,7 @@ async def test_who_waits_is_woken_without_an_item(how: str) -> None:
         await feed.wait()  # the bell of the first item
     async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
         tasks.create_task(feed.wait())
-        await asyncio.sleep(0)
+        await turn()
         if how == "ring":
             feed.ring()
         elif how == "offer to a full one":
@@ -58,8 +58,8 @@ async def test_a_ring_is_heard_once() -> None:
     feed.ring()
     await feed.wait()
     waiting = asyncio.create_task(feed.wait())
-    await asyncio.sleep(0)
-    await asyncio.sleep(0)
+    await turn()
+    await turn()
     assert not waiting.done()
     feed.ring()
     await waiting
@@ -77,7 +77,7 @@ async def test_put_waits_for_room() -> None:
     feed: Feed[int] = Feed(1)
     await feed.put(0)
     putting = asyncio.create_task(feed.put(1))
-    await asyncio.sleep(0)
+    await turn()
     assert not putting.done()
     assert feed.take(1) == [0]
     await until(putting.done)

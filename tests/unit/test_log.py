@@ -1,6 +1,5 @@
 """One line for each thing that happened, with ids and never with people."""
 
-import asyncio
 import io
 import logging
 from typing import Any
@@ -10,6 +9,7 @@ import pytest
 
 from pipeline.log import Bridge, Log, trace
 from tests.fakes import FakeClock
+from tests.waiting import turn
 
 
 @pytest.fixture
@@ -66,7 +66,7 @@ async def test_lines_are_gathered_within_a_turn_of_the_loop(log: Log, sink: io.S
     log.info("first")
     log.info("second")
     assert sink.getvalue() == ""
-    await asyncio.sleep(0)
+    await turn()
     assert [line["message"] for line in _lines(sink)] == ["first", "second"]
 
 

@@ -20,6 +20,7 @@ from pipeline.plugin import VenueDetails
 from pipeline.settings import Keys, Secret, Url
 from pipeline.sources.roller import Roller, RollerSettings
 from pipeline.wire import PeerSession
+from tests.waiting import turn
 
 _BASE = "https://roller.example"
 _GUEST = f"{_BASE}/guests/7"
@@ -53,7 +54,7 @@ async def test_a_token_is_fetched_once_for_all_who_wait(
     """ROLLER suspends credentials that ask for a token with every call."""
 
     async def slowly(_: URL, **__: object) -> CallbackResult:
-        await asyncio.sleep(0)
+        await turn()
         return CallbackResult(payload={"access_token": "t", "expires_in": 86_400})
 
     answers.post(f"{_BASE}/token", callback=slowly, repeat=True)

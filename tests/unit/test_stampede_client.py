@@ -25,6 +25,7 @@ from pipeline.model import Answer, Request
 from pipeline.settings import Secret, Url
 from pipeline.wire import PeerSession
 from tests.fakes import FakeClock
+from tests.waiting import turn
 
 _BASE = "https://stampede.example"
 _TOKEN = f"{_BASE}/oauth/token"
@@ -216,7 +217,7 @@ async def test_a_refused_token_is_dropped_once(
     """Of many requests that meet the refusal, one counts."""
 
     async def slowly(_: URL, **__: object) -> CallbackResult:
-        await asyncio.sleep(0)
+        await turn()
         return CallbackResult(status=401)
 
     answers.post(f"{_BASE}/v1/guests", callback=slowly, repeat=True)
