@@ -6,7 +6,7 @@ Every method that changes something returns once the change is on disk, and one 
 transaction. All times are integer microseconds (`clock.py`).
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Awaitable, Collection, Sequence
 from typing import Protocol
 
 from msgspec import Struct
@@ -119,7 +119,7 @@ class Count(Struct, frozen=True, kw_only=True):
 class Intake(Protocol):
     """What receive needs."""
 
-    async def accept(self, arrival: Arrival) -> Receipt:
+    def accept(self, arrival: Arrival) -> Awaitable[Receipt]:
         """Store a message, or recognise it; OutboxUnavailable when it could not be stored."""
 
 

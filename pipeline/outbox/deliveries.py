@@ -1,8 +1,8 @@
 """What is owed: made, leased, ended."""
 
+import sqlite3
 from collections.abc import Sequence
 
-import aiosqlite
 import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event, ToldGuest
@@ -43,8 +43,8 @@ class SqliteDeliveries:
     async def settle(self, event: Event, intents: Sequence[Intent], *, now: int) -> None:
         """Make an event's deliveries and call it done."""
 
-        async def unit(connection: aiosqlite.Connection) -> None:
-            await settle(connection, event, intents, now)
+        def unit(connection: sqlite3.Connection) -> None:
+            settle(connection, event, intents, now)
 
         await self._writer.do(unit)
 
@@ -53,10 +53,10 @@ class SqliteDeliveries:
     ) -> Delivery | None:
         """Lease the delivery that goes next, of the classes up to `most`."""
 
-        async def unit(connection: aiosqlite.Connection) -> Delivery | None:
-            await _end_leases(connection, destination, now)
+        def unit(connection: sqlite3.Connection) -> Delivery | None:
+            _end_leases(connection, destination, now)
             sql = _PROBE if probe else _NEXT
-            for row in await rows(connection, sql, (until, now, destination, most)):
+            for row in rows(connection, sql, (until, now, destination, most)):
                 fields = dict(zip(Delivery.__struct_fields__, row, strict=True))
                 return msgspec.convert(fields, Delivery)
             return None
@@ -84,11 +84,11 @@ class SqliteDeliveries:
     ) -> None:
         """Record a success; with `more`, the delivery waits for its next request."""
 
-        async def unit(connection: aiosqlite.Connection) -> None:
-            await end_attempt(connection, ending)
-            await _learn(connection, delivery.destination, learnt, now)
+        def unit(connection: sqlite3.Connection) -> None:
+            end_attempt(connection, ending)
+            _learn(connection, delivery.destination, learnt, now)
             state = DeliveryState.WAITING if more else DeliveryState.DELIVERED
-            await rows(
+            rows(
                 connection,
                 """UPDATE delivery SET state = ?1, reason = NULL, updated_at = ?2, due_at = ?2,
                                        attempts = attempts + 1
@@ -96,9 +96,9 @@ class SqliteDeliveries:
                 (state, now, delivery.id),
             )
             if more:
-                await give_way(connection, delivery.id, delivery.kind, now)
+                give_way(connection, delivery.id, delivery.kind, now)
             else:
-                await _release(connection, delivery, now)
+                _release(connection, delivery, now)
 
         await self._writer.do(unit)
 
@@ -113,9 +113,9 @@ class SqliteDeliveries:
     ) -> None:
         """End a delivery without success: SKIPPED or PARKED."""
 
-        async def unit(connection: aiosqlite.Connection) -> None:
-            await end_attempt(connection, ending)
-            closed = await rows(
+        def unit(connection: sqlite3.Connection) -> None:
+            end_attempt(connection, ending)
+            closed = rows(
                 connection,
                 """UPDATE delivery SET state = ?, reason = ?, updated_at = ?,
                                        attempts = attempts + ?
@@ -125,9 +125,9 @@ class SqliteDeliveries:
             if not closed:  # its lease ran out and another went on with it: that one's word counts
                 return
             if state is not DeliveryState.PARKED:
-                await _release(connection, delivery, now)
-            elif not await give_way(connection, delivery.id, delivery.kind, now):
-                await _park_with(connection, delivery, now)
+                _release(connection, delivery, now)
+            elif not give_way(connection, delivery.id, delivery.kind, now):
+                _park_with(connection, delivery, now)
 
         await self._writer.do(unit)
 
@@ -143,9 +143,9 @@ class SqliteDeliveries:
     ) -> None:
         """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""
 
-        async def unit(connection: aiosqlite.Connection) -> None:
-            await end_attempt(connection, ending)
-            await rows(
+        def unit(connection: sqlite3.Connection) -> None:
+            end_attempt(connection, ending)
+            rows(
                 connection,
                 """UPDATE delivery
                    SET state = 'waiting', due_at = ?1, reason = ?2, updated_at = ?3,
@@ -155,59 +155,57 @@ class SqliteDeliveries:
                    WHERE id = ?5 AND state = 'sending'""",
                 (due_at, reason, now, int(failed), delivery.id),
             )
-            await give_way(connection, delivery.id, delivery.kind, now)
+            give_way(connection, delivery.id, delivery.kind, now)
 
         await self._writer.do(unit)
 
     async def wait_for_guest(self, delivery: Delivery, customer: str, *, now: int) -> None:
         """Let a delivery wait for the delivery of this guest, which is made if none is open."""
 
-        async def unit(connection: aiosqlite.Connection) -> None:
-            guest, parked = await ensure_guest(connection, delivery, customer, now)
+        def unit(connection: sqlite3.Connection) -> None:
+            guest, parked = ensure_guest(connection, delivery, customer, now)
             state = DeliveryState.PARKED if parked else DeliveryState.WAITING
             reason = f"guest d{guest} parked" if parked else None
-            await rows(
+            rows(
                 connection,
                 """UPDATE delivery SET state = ?1, reason = ?2, customer = ?3, waits_for = ?4,
                                        due_at = ?5, updated_at = ?5
                    WHERE id = ?6 AND state = 'sending'""",
                 (state, reason, customer, guest, now, delivery.id),
             )
-            await give_way(connection, delivery.id, delivery.kind, now)
+            give_way(connection, delivery.id, delivery.kind, now)
 
         await self._writer.do(unit)
 
 
-async def end_all_leases(connection: aiosqlite.Connection, now: int) -> None:
+def end_all_leases(connection: sqlite3.Connection, now: int) -> None:
     """Give back whatever is under way, for nobody is working on it any more."""
-    ended = await rows(
+    ended = rows(
         connection,
         """UPDATE delivery SET state = 'waiting', due_at = ?1, updated_at = ?1
            WHERE state = 'sending' RETURNING id, kind""",
         (now,),
     )
     for delivery, kind in ended:
-        await give_way(connection, delivery, DeliveryKind(kind), now)
+        give_way(connection, delivery, DeliveryKind(kind), now)
 
 
-async def _end_leases(connection: aiosqlite.Connection, destination: str, now: int) -> None:
+def _end_leases(connection: sqlite3.Connection, destination: str, now: int) -> None:
     """Give back what a worker could not record in time, for the outbox failed just then."""
-    ended = await rows(
+    ended = rows(
         connection,
         """UPDATE delivery SET state = 'waiting', updated_at = ?1
            WHERE destination = ?2 AND state = 'sending' AND due_at <= ?1 RETURNING id, kind""",
         (now, destination),
     )
     for delivery, kind in ended:
-        await give_way(connection, delivery, DeliveryKind(kind), now)
+        give_way(connection, delivery, DeliveryKind(kind), now)
 
 
-async def _learn(
-    connection: aiosqlite.Connection, destination: str, learnt: Learnt, now: int
-) -> None:
+def _learn(connection: sqlite3.Connection, destination: str, learnt: Learnt, now: int) -> None:
     guest = isinstance(learnt.told, ToldGuest)
     remote_id = learnt.told.remote_id if isinstance(learnt.told, ToldGuest) else learnt.told.guest
-    await rows(
+    rows(
         connection,
         """INSERT INTO told (destination, kind, key, remote_id, doc, updated_at)
            VALUES (?, ?, ?, ?, ?, ?)
@@ -224,10 +222,10 @@ async def _learn(
     )
 
 
-async def _release(connection: aiosqlite.Connection, delivery: Delivery, now: int) -> None:
+def _release(connection: sqlite3.Connection, delivery: Delivery, now: int) -> None:
     """Let go on what waited for this guest."""
     if delivery.kind is DeliveryKind.GUEST:
-        await rows(
+        rows(
             connection,
             """UPDATE delivery SET state = 'waiting', reason = NULL, waits_for = NULL,
                                    due_at = ?1, updated_at = ?1
@@ -236,10 +234,10 @@ async def _release(connection: aiosqlite.Connection, delivery: Delivery, now: in
         )
 
 
-async def _park_with(connection: aiosqlite.Connection, delivery: Delivery, now: int) -> None:
+def _park_with(connection: sqlite3.Connection, delivery: Delivery, now: int) -> None:
     """Park what waits for this guest; it keeps waiting for it, and so comes back with it."""
     if delivery.kind is DeliveryKind.GUEST:
-        await rows(
+        rows(
             connection,
             """UPDATE delivery SET state = 'parked', reason = ?, updated_at = ?
                WHERE waits_for = ? AND state = 'waiting'""",

@@ -1,8 +1,8 @@
 """Events on their way, and what they teach."""
 
+import sqlite3
 from collections.abc import Sequence
 
-import aiosqlite
 import msgspec
 
 from pipeline.model import Booking, Event, EventState, Guest
@@ -45,8 +45,8 @@ class SqliteEvents:
         return await self._claim(sql, (until, now, source, now, limit))
 
     async def _claim(self, sql: str, parameters: Sequence[object]) -> list[Event]:
-        async def unit(connection: aiosqlite.Connection) -> list[Event]:
-            return [_event(row) for row in await rows(connection, sql, parameters)]
+        def unit(connection: sqlite3.Connection) -> list[Event]:
+            return [_event(row) for row in rows(connection, sql, parameters)]
 
         return await self._writer.do(unit)
 
@@ -107,8 +107,8 @@ class SqliteEvents:
         )
 
     async def _run(self, sql: str, parameters: Sequence[object]) -> None:
-        async def unit(connection: aiosqlite.Connection) -> None:
-            await rows(connection, sql, parameters)
+        def unit(connection: sqlite3.Connection) -> None:
+            rows(connection, sql, parameters)
 
         await self._writer.do(unit)
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 import aiosqlite
 
 from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew, OutboxUnavailable
-from pipeline.outbox.query import rows
+from pipeline.outbox.connection import Connection
 
 #: One file of SQL per version, in order; a file is never changed once released.
 MIGRATIONS: Sequence[str] = tuple(
@@ -29,6 +29,9 @@ MIGRATIONS: Sequence[str] = tuple(
 _READERS = 2
 
 _BUSY_TIMEOUT = 5.0
+
+#: Bytes of a page. A webhook fills about a quarter of one, so a commit of many webhooks writes few.
+_PAGE = 8192
 
 #: Prepared statements that the writer keeps: intake alone has 64.
 _STATEMENTS = 128
@@ -125,6 +128,8 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         return
     if version:
         _back_up(connection, path.with_name(f"{path.name}.v{version}.bak"))
+    if not version:
+        connection.execute(f"PRAGMA page_size = {_PAGE}")
     connection.execute("PRAGMA journal_mode = WAL")
     for number, script in enumerate(migrations[version:], start=version + 1):
         connection.execute("BEGIN IMMEDIATE")
@@ -162,29 +167,31 @@ _PRAGMAS = (
     "foreign_keys = ON",
     # Deleted personal data is overwritten, not only unlinked.
     "secure_delete = FAST",
-    # Each key goes to another page of its index. The pages that are written twice between two
-    # checkpoints are copied back once, so at full rate a rare one costs less.
-    "wal_autocheckpoint = 16000",
+    # `Writer` does it between two transactions; this bounds the file when one writes much.
+    "wal_autocheckpoint = 8000",
     "cache_size = -8000",
     "journal_size_limit = 67108864",
+    # What a statement of many rows would need to be undone: in a file, writing it costs more than
+    # the rows themselves.
+    "temp_store = MEMORY",
 )
 
 
 @asynccontextmanager
-async def writing(path: Path) -> AsyncIterator[aiosqlite.Connection]:
+async def writing(path: Path) -> AsyncIterator[Connection]:
     """Open the one connection that writes: WAL, every commit flushed to the disk."""
     async with AsyncExitStack() as stack:
         with _explained(path):
             connection = await stack.enter_async_context(
-                aiosqlite.connect(
-                    path,
+                Connection(
+                    str(path),
                     timeout=_BUSY_TIMEOUT,
                     isolation_level=None,
                     cached_statements=_STATEMENTS,
                 )
             )
             for pragma in _PRAGMAS:
-                await rows(connection, f"PRAGMA {pragma}")
+                await connection.execute_fetchall(f"PRAGMA {pragma}")
         yield connection
 
 
@@ -203,7 +210,7 @@ class Readers:
         """
         connection = await self._idle.get()
         try:
-            return await rows(connection, sql, parameters)
+            return list(await connection.execute_fetchall(sql, parameters))
         except (sqlite3.Error, ValueError) as exc:
             msg = f"the outbox cannot be read: {exc}"
             raise OutboxUnavailable(msg) from exc

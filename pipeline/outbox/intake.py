@@ -2,23 +2,22 @@
 
 import asyncio
 import functools
+import sqlite3
 from collections import Counter
-
-import aiosqlite
+from collections.abc import Collection, Sequence
+from itertools import chain
 
 from pipeline.errors import OutboxUnavailable
 from pipeline.model import Arrival, Receipt
+from pipeline.outbox.keys import Key, KnownKeys
 from pipeline.outbox.query import rows
 from pipeline.outbox.writer import UnitFailed, Writer
-
-#: Messages in one commit at most, so that its wait stays short.
-_MOST_ROWS = 512
 
 #: Rows of the largest statement. There is one for each number of rows up to this, and each is
 #: prepared once: `file.writing` keeps room for them.
 _LARGEST = 64
 
-_REPEAT = "UPDATE event SET duplicates = duplicates + 1 WHERE source = ? AND key = ? RETURNING id"
+_REPEAT = "UPDATE event SET duplicates = duplicates + 1 WHERE id = ?"
 
 #: Not a trigger, as for every other change of a state: one for each row that is stored would cost
 #: more than its indexes do.
@@ -27,7 +26,7 @@ _COUNT = """
     ON CONFLICT DO UPDATE SET n = n + excluded.n
 """
 
-#: A row of the table, in the order of `_insert`; the first three are id, source and key.
+#: A row of the table, in the order of `_insert`; the first four are id, source, key and state.
 _Row = tuple[int, str, str, str, str, str, str, int | None, str | None, str | None, str | None, int,
              int, int, bytes]  # fmt: skip
 
@@ -35,71 +34,96 @@ _Row = tuple[int, str, str, str, str, str, str, int | None, str | None, str | No
 class _Load:
     """The arrivals that share a commit; it takes more until its transaction begins."""
 
-    def __init__(self) -> None:
+    def __init__(self, known: KnownKeys) -> None:
+        self.keys: list[Key] = []
         self.rows: list[_Row] = []
         self.waiting: list[asyncio.Future[Receipt]] = []
         self.open = True
+        self._known = known
+        self._indexed: Collection[Key] = ()
 
-    async def store(self, connection: aiosqlite.Connection) -> list[Receipt]:
-        """Insert all; give their receipts in order."""
+    def add(self, row: _Row, waiting: asyncio.Future[Receipt]) -> None:
+        """Let a message share the commit."""
+        self.keys.append(row[1:3])
+        self.rows.append(row)
+        self.waiting.append(waiting)
+
+    def close(self) -> None:
+        """Take no more: its transaction begins."""
         self.open = False
-        taken: set[int] = set()
-        for start in range(0, len(self.rows), _LARGEST):
-            part = self.rows[start : start + _LARGEST]
-            values = [value for row in part for value in row]
-            taken.update(row[0] for row in await rows(connection, _insert(len(part)), values))
-        counts = Counter((row[1], row[3]) for row in self.rows if row[0] in taken)
-        for (source, state), n in counts.items():
-            await rows(connection, _COUNT, (source, state, n))
-        return [
-            Receipt(event=row[0], duplicate=False)
-            if row[0] in taken
-            else await _repeat(connection, row)
-            for row in self.rows
-        ]
+
+    def store(self, connection: sqlite3.Connection) -> list[int]:
+        """Insert what is new, count what is not; give each message's event."""
+        known = self._known.find(connection, self.keys)
+        events = [known.setdefault(*pair) for pair in zip(self.keys, self._ids(), strict=True)]
+        mine = list(zip(self.rows, events, strict=True))
+        _insert(connection, [row for row, event in mine if row[0] == event])
+        for event in [event for row, event in mine if row[0] != event]:
+            rows(connection, _REPEAT, (event,))
+        self._indexed = self._known.tidy(connection)
+        return events
+
+    def committed(self, events: Sequence[int]) -> None:
+        """Let what is on disk now be known."""
+        self._known.add(dict(zip(self.keys, events, strict=True)))
+        self._known.drop(self._indexed)
+
+    def stored(self, events: Sequence[int]) -> None:
+        """Tell those who wait that these are on disk."""
+        for event, number, waiting in zip(events, self._ids(), self.waiting, strict=True):
+            if not waiting.done():  # else its caller has gone away; the row is there all the same
+                waiting.set_result(Receipt(event=event, duplicate=event != number))
+
+    def failed(self, failure: BaseException) -> None:
+        """Tell those who wait that nothing was stored."""
+        for waiting in self.waiting:
+            if not waiting.done():
+                waiting.set_exception(failure)
+
+    def _ids(self) -> list[int]:
+        return [row[0] for row in self.rows]
 
 
 class SqliteIntake:
     """Numbers the messages itself, so that one statement stores many."""
 
-    def __init__(self, writer: Writer, last_id: int) -> None:
+    def __init__(self, writer: Writer, known: KnownKeys) -> None:
         self._writer = writer
-        self._last_id = last_id
+        self._known = known
+        self._last_id = known.newest
         self._load: _Load | None = None
 
-    async def accept(self, arrival: Arrival) -> Receipt:
+    def accept(self, arrival: Arrival) -> asyncio.Future[Receipt]:
         """Store a message, or count its repetition."""
         load = self._load
-        if load is None or not load.open or len(load.rows) >= _MOST_ROWS:
+        if load is None or not load.open:
             load = self._load = self._hand_in()
-        self._last_id += 1
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
-        load.rows.append(_row(self._last_id, arrival))
-        load.waiting.append(done)
-        return await done
+        self._last_id += 1
+        load.add(_row(self._last_id, arrival), done)
+        return done
 
     def _hand_in(self) -> _Load:
-        load = _Load()
-        self._writer.submit(load.store).add_done_callback(lambda done: self._stored(load, done))
+        load = _Load(self._known)
+        done = self._writer.submit(load.store, begins=load.close, committed=load.committed)
+        done.add_done_callback(lambda done: self._stored(load, done))
         return load
 
-    def _stored(self, load: _Load, done: asyncio.Future[list[Receipt]]) -> None:
-        # A transaction that could not begin has not closed it, and no other will come for it.
-        load.open = False
+    def _stored(self, load: _Load, done: asyncio.Future[list[int]]) -> None:
         failure = done.exception()
-        if isinstance(failure, UnitFailed) and len(load.rows) > 1:
+        if failure is None:
+            load.stored(done.result())
+        elif isinstance(failure, UnitFailed) and len(load.rows) > 1:
             self._store_singly(load)
-            return
-        for number, waiting in enumerate(load.waiting):
-            if waiting.done():  # its caller has gone away; the row is on disk all the same
-                continue
-            if failure is not None:
-                waiting.set_exception(failure)
-            else:
-                waiting.set_result(done.result()[number])
+        else:
+            load.failed(failure)
 
     def _store_singly(self, load: _Load) -> None:
         """Let a message that cannot be stored keep no other from the disk."""
+        # Numbers follow the order of writing, which `KnownKeys` relies on: what comes now, or is
+        # being collected, comes after these.
+        if self._load is not None:
+            self._load.open = False
         for row, waiting in zip(load.rows, load.waiting, strict=True):
             try:
                 alone = self._hand_in()
@@ -107,17 +131,20 @@ class SqliteIntake:
                 if not waiting.done():
                     waiting.set_exception(exc)
             else:
-                alone.rows.append(row)
-                alone.waiting.append(waiting)
+                self._last_id += 1
+                alone.add((self._last_id, *row[1:]), waiting)
 
 
-async def _repeat(connection: aiosqlite.Connection, row: _Row) -> Receipt:
-    [[event]] = await rows(connection, _REPEAT, row[1:3])
-    return Receipt(event=event, duplicate=True)
+def _insert(connection: sqlite3.Connection, new: Sequence[_Row]) -> None:
+    for start in range(0, len(new), _LARGEST):
+        part = new[start : start + _LARGEST]
+        rows(connection, _statement(len(part)), list(chain.from_iterable(part)))
+    for (source, state), n in Counter([(row[1], row[3]) for row in new]).items():
+        rows(connection, _COUNT, (source, state, n))
 
 
 @functools.cache
-def _insert(count: int) -> str:
+def _statement(count: int) -> str:
     """Make the statement that stores so many rows.
 
     One statement and not one for each row, for around each the thread gives the interpreter up
@@ -127,7 +154,6 @@ def _insert(count: int) -> str:
         INSERT INTO event (id, source, key, state, origin, kind, action, occurred_at, booking,
                            reference, reason, received_at, updated_at, due_at, body)
         VALUES {", ".join(["(?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"] * count)}
-        ON CONFLICT (source, key) DO NOTHING RETURNING id
     """
 
 

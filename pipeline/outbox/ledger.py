@@ -1,6 +1,6 @@
 """The attempts on the wire, as an allowance needs them."""
 
-import aiosqlite
+import sqlite3
 
 from pipeline.outbox import Ending, Entry, Opening
 from pipeline.outbox.file import Readers
@@ -8,11 +8,11 @@ from pipeline.outbox.query import rows
 from pipeline.outbox.writer import Writer
 
 
-async def end_attempt(connection: aiosqlite.Connection, ending: Ending | None) -> None:
+def end_attempt(connection: sqlite3.Connection, ending: Ending | None) -> None:
     """Close an attempt within a transaction; None closes none."""
     if ending is None:
         return
-    await rows(
+    rows(
         connection,
         """UPDATE attempt SET outcome = ?, status = ?, note = ?, ended_at = ?, ended_boot = ?
            WHERE id = ?""",
@@ -30,8 +30,8 @@ class SqliteLedger:
     async def allow(self, destination: str, requests: int, window: int) -> None:
         """Note a destination's configured allowance."""
 
-        async def unit(connection: aiosqlite.Connection) -> None:
-            await rows(
+        def unit(connection: sqlite3.Connection) -> None:
+            rows(
                 connection,
                 """INSERT INTO allowance (destination, requests, window_us) VALUES (?, ?, ?)
                    ON CONFLICT DO UPDATE
@@ -44,8 +44,8 @@ class SqliteLedger:
     async def open(self, opening: Opening) -> int:
         """Write an attempt down before it leaves, and give its id."""
 
-        async def unit(connection: aiosqlite.Connection) -> int:
-            [row] = await rows(
+        def unit(connection: sqlite3.Connection) -> int:
+            [row] = rows(
                 connection,
                 """INSERT INTO attempt (destination, delivery, method, path, started_at,
                                         started_boot, boot_id, timeout_us)
@@ -68,8 +68,8 @@ class SqliteLedger:
     async def close(self, ending: Ending) -> None:
         """Close an attempt that serves no single delivery."""
 
-        async def unit(connection: aiosqlite.Connection) -> None:
-            await end_attempt(connection, ending)
+        def unit(connection: sqlite3.Connection) -> None:
+            end_attempt(connection, ending)
 
         await self._writer.do(unit)
 

@@ -1,8 +1,8 @@
 """Makes the deliveries of an event: one transaction in which everything falls into place."""
 
+import sqlite3
 from collections.abc import Sequence
 
-import aiosqlite
 import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
@@ -21,11 +21,11 @@ _INSERT = """
 """
 
 
-async def settle(
-    connection: aiosqlite.Connection, event: Event, intents: Sequence[Intent], now: int
+def settle(
+    connection: sqlite3.Connection, event: Event, intents: Sequence[Intent], now: int
 ) -> None:
     """Make an event's deliveries and call it done; see `Deliveries.settle`."""
-    ended = await rows(
+    ended = rows(
         connection,
         """UPDATE event SET state = 'done', reason = NULL, updated_at = ?
            WHERE id = ? AND state = 'processing' RETURNING id""",
@@ -35,76 +35,76 @@ async def settle(
         return
     for destination in dict.fromkeys(intent.destination for intent in intents):
         mine = [intent for intent in intents if intent.destination == destination]
-        guest = await _guest(connection, event, mine, now)
+        guest = _guest(connection, event, mine, now)
         for intent in mine:
             if intent.kind is DeliveryKind.BOOKING:
-                await _booking(connection, event, intent, guest, now)
+                _booking(connection, event, intent, guest, now)
             elif intent.kind is DeliveryKind.TAG:
-                await _tag(connection, event, intent, guest, now)
+                _tag(connection, event, intent, guest, now)
 
 
-async def ensure_guest(
-    connection: aiosqlite.Connection, delivery: Delivery, customer: str, now: int
+def ensure_guest(
+    connection: sqlite3.Connection, delivery: Delivery, customer: str, now: int
 ) -> tuple[int, bool]:
     """Give a guest's open delivery at a destination, made if there is none, and if it parked."""
-    found = await _open_guests(connection, delivery.source, customer, delivery.destination)
+    found = _open_guests(connection, delivery.source, customer, delivery.destination)
     # What is under way or will be comes before what has parked.
     for guest, state in sorted(found, key=lambda row: row[1] is DeliveryState.PARKED):
-        await _hurry(connection, guest, delivery.priority)
+        _hurry(connection, guest, delivery.priority)
         return guest, state is DeliveryState.PARKED
     row = (delivery.event, delivery.source, delivery.destination, DeliveryKind.GUEST, "", None,
            None, customer, delivery.priority, DeliveryState.WAITING, None, None, now)  # fmt: skip
-    return await _insert(connection, row), False
+    return _insert(connection, row), False
 
 
-async def _guest(
-    connection: aiosqlite.Connection, event: Event, intents: Sequence[Intent], now: int
+def _guest(
+    connection: sqlite3.Connection, event: Event, intents: Sequence[Intent], now: int
 ) -> int | None:
     """Make the guest's delivery, or find the one that is open; None when neither is."""
     customer = next((intent.customer for intent in intents if intent.customer), None)
     wanted = next((intent for intent in intents if intent.kind is DeliveryKind.GUEST), None)
-    found = await _open_guests(connection, event.source, customer, intents[0].destination)
+    found = _open_guests(connection, event.source, customer, intents[0].destination)
     # One that is under way may have been made from older details, so it does not serve for new.
     usable = {DeliveryState.WAITING} if wanted else {DeliveryState.WAITING, DeliveryState.SENDING}
     for guest, state in found:
         if state in usable:
-            await _hurry(connection, guest, min(intent.priority for intent in intents))
+            _hurry(connection, guest, min(intent.priority for intent in intents))
             return guest
     if wanted is None:
         return None
-    made = await _insert(connection, _row(event, wanted, None, now))
+    made = _insert(connection, _row(event, wanted, None, now))
     for guest, state in found:
         if state is DeliveryState.PARKED:
-            await supersede(connection, guest, made, now)
+            supersede(connection, guest, made, now)
     return made
 
 
-async def _hurry(connection: aiosqlite.Connection, guest: int, priority: int) -> None:
+def _hurry(connection: sqlite3.Connection, guest: int, priority: int) -> None:
     """Let a guest go no later than what waits for it."""
     sql = "UPDATE delivery SET priority = ?2 WHERE id = ?1 AND priority > ?2"
-    await rows(connection, sql, (guest, priority))
+    rows(connection, sql, (guest, priority))
 
 
-async def _booking(
-    connection: aiosqlite.Connection, event: Event, intent: Intent, guest: int | None, now: int
+def _booking(
+    connection: sqlite3.Connection, event: Event, intent: Intent, guest: int | None, now: int
 ) -> None:
-    newer = await _next_newer(connection, event, intent.destination)
+    newer = _next_newer(connection, event, intent.destination)
     if newer is not None:
-        await _insert(connection, _row(event, intent, newer, now))
+        _insert(connection, _row(event, intent, newer, now))
         return
-    if intent.state is DeliveryState.SKIPPED and await _is_under_way(connection, event, intent):
+    if intent.state is DeliveryState.SKIPPED and _is_under_way(connection, event, intent):
         # What the destination will know is open until then, so it is decided anew.
         intent = msgspec.structs.replace(intent, state=DeliveryState.WAITING, reason=None)
-    made = await _insert(connection, _row(event, intent, None, now))
+    made = _insert(connection, _row(event, intent, None, now))
     waiting = intent.state is DeliveryState.WAITING
     # A skipped one is replaced only by what can be sent, for its reason still holds otherwise.
-    await supersede_bookings(connection, made, skipped=waiting, now=now)
+    supersede_bookings(connection, made, skipped=waiting, now=now)
     if waiting and guest is not None:
-        await _wait_for(connection, made, guest)
+        _wait_for(connection, made, guest)
 
 
-async def _is_under_way(connection: aiosqlite.Connection, event: Event, intent: Intent) -> bool:
-    found = await rows(
+def _is_under_way(connection: sqlite3.Connection, event: Event, intent: Intent) -> bool:
+    found = rows(
         connection,
         """SELECT id FROM delivery
            WHERE source = ? AND booking = ? AND destination = ? AND kind = 'booking'
@@ -114,11 +114,11 @@ async def _is_under_way(connection: aiosqlite.Connection, event: Event, intent: 
     return bool(found)
 
 
-async def _tag(
-    connection: aiosqlite.Connection, event: Event, intent: Intent, guest: int | None, now: int
+def _tag(
+    connection: sqlite3.Connection, event: Event, intent: Intent, guest: int | None, now: int
 ) -> None:
     """Make a tag's delivery, unless one waits; one under way may say what was true before."""
-    found = await rows(
+    found = rows(
         connection,
         """SELECT id, state FROM delivery
            WHERE source = ? AND booking = ? AND destination = ? AND kind = 'tag' AND detail = ?
@@ -129,23 +129,19 @@ async def _tag(
     if found and found[0][1] == DeliveryState.WAITING:
         tag = int(found[0][0])
         # It may have been made for another guest, if the booking has changed hands.
-        await rows(
-            connection, "UPDATE delivery SET customer = ? WHERE id = ?", (intent.customer, tag)
-        )
+        rows(connection, "UPDATE delivery SET customer = ? WHERE id = ?", (intent.customer, tag))
     else:
-        tag = await _insert(connection, _row(event, intent, None, now))
+        tag = _insert(connection, _row(event, intent, None, now))
         for [parked, _] in found:
-            await supersede(connection, parked, tag, now)
+            supersede(connection, parked, tag, now)
     if guest is not None:
-        await _wait_for(connection, tag, guest)
+        _wait_for(connection, tag, guest)
 
 
-async def _next_newer(
-    connection: aiosqlite.Connection, event: Event, destination: str
-) -> int | None:
+def _next_newer(connection: sqlite3.Connection, event: Event, destination: str) -> int | None:
     """Give the delivery of the booking's next newer event, if this one came out of order."""
     as_of = event.received_at if event.occurred_at is None else event.occurred_at
-    found = await rows(
+    found = rows(
         connection,
         """SELECT id FROM delivery
            WHERE source = ? AND booking = ? AND destination = ? AND kind = 'booking' AND as_of > ?
@@ -157,11 +153,11 @@ async def _next_newer(
     return None
 
 
-async def _open_guests(
-    connection: aiosqlite.Connection, source: str, customer: str | None, destination: str
+def _open_guests(
+    connection: sqlite3.Connection, source: str, customer: str | None, destination: str
 ) -> list[tuple[int, DeliveryState]]:
     """Give a guest's deliveries that are not at their end, the newest first."""
-    found = await rows(
+    found = rows(
         connection,
         """SELECT id, state FROM delivery
            WHERE source = ? AND customer = ? AND destination = ? AND kind = 'guest'
@@ -172,12 +168,12 @@ async def _open_guests(
     return [(int(guest), DeliveryState(state)) for guest, state in found]
 
 
-async def _wait_for(connection: aiosqlite.Connection, delivery: int, guest: int) -> None:
-    await rows(connection, "UPDATE delivery SET waits_for = ? WHERE id = ?", (guest, delivery))
+def _wait_for(connection: sqlite3.Connection, delivery: int, guest: int) -> None:
+    rows(connection, "UPDATE delivery SET waits_for = ? WHERE id = ?", (guest, delivery))
 
 
-async def _insert(connection: aiosqlite.Connection, row: Sequence[object]) -> int:
-    [[made]] = await rows(connection, _INSERT, row)
+def _insert(connection: sqlite3.Connection, row: Sequence[object]) -> int:
+    [[made]] = rows(connection, _INSERT, row)
     return int(made)
 
 

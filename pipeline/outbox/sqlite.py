@@ -2,11 +2,11 @@
 
 import asyncio
 import secrets
+import sqlite3
 from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
-import aiosqlite
 import msgspec
 
 from pipeline.errors import OutboxError, OutboxUnavailable
@@ -16,6 +16,7 @@ from pipeline.outbox.events import SqliteEvents
 from pipeline.outbox.facts import SqliteFacts
 from pipeline.outbox.file import Readers, instance_lock, migrate, reading, writing
 from pipeline.outbox.intake import SqliteIntake
+from pipeline.outbox.keys import KnownKeys, known_keys
 from pipeline.outbox.ledger import SqliteLedger
 from pipeline.outbox.overview import SqliteOverview
 from pipeline.outbox.query import rows
@@ -71,10 +72,10 @@ class SqliteOutbox:
     ledger: Ledger
     overview: Overview
 
-    def __init__(self, writer: Writer, readers: Readers, seal: Seal, last_event: int) -> None:
+    def __init__(self, writer: Writer, readers: Readers, seal: Seal, known: KnownKeys) -> None:
         self.seal = seal
         self._writer = writer
-        self.intake = SqliteIntake(writer, last_event)
+        self.intake = SqliteIntake(writer, known)
         self.events = SqliteEvents(writer, readers)
         self.facts = SqliteFacts(readers)
         self.deliveries = SqliteDeliveries(writer, readers)
@@ -89,16 +90,16 @@ class SqliteOutbox:
     async def recover(self, *, now: int) -> None:
         """Give back at once what a predecessor had claimed."""
 
-        async def unit(connection: aiosqlite.Connection) -> None:
-            await rows(
+        def unit(connection: sqlite3.Connection) -> None:
+            rows(
                 connection,
                 """UPDATE event SET state = 'waiting', due_at = ?1, updated_at = ?1
                    WHERE state = 'processing'""",
                 (now,),
             )
-            await end_all_leases(connection, now)
+            end_all_leases(connection, now)
             # Its slot is taken until then; see `Budget.restore`.
-            await rows(
+            rows(
                 connection,
                 """UPDATE attempt
                    SET outcome = 'unknown', note = 'the daemon ended before the answer',
@@ -113,8 +114,8 @@ class SqliteOutbox:
     ) -> int:
         """Park what waits for what is configured no more."""
 
-        async def unit(connection: aiosqlite.Connection) -> int:
-            events = await rows(
+        def unit(connection: sqlite3.Connection) -> int:
+            events = rows(
                 connection,
                 """UPDATE event SET state = 'parked', reason = 'not configured', updated_at = ?1
                    WHERE source IN (SELECT owner FROM counter WHERE what = 'event'
@@ -123,7 +124,7 @@ class SqliteOutbox:
                    RETURNING id""",
                 (now, _json(list(sources))),
             )
-            deliveries = await rows(
+            deliveries = rows(
                 connection,
                 """UPDATE delivery SET state = 'parked', reason = 'not configured', updated_at = ?1
                    WHERE state = 'waiting' AND destination || ' ' || source NOT IN
@@ -151,8 +152,8 @@ class SqliteOutbox:
                 continue
 
     async def _shed(self, sql: str, before: int) -> list[object]:
-        async def unit(connection: aiosqlite.Connection) -> list[object]:
-            return list(await rows(connection, sql, (before, _SHED_AT_ONCE)))
+        def unit(connection: sqlite3.Connection) -> list[object]:
+            return list(rows(connection, sql, (before, _SHED_AT_ONCE)))
 
         return await self._writer.do(unit)
 
@@ -161,9 +162,9 @@ def _json(texts: list[str]) -> str:
     return msgspec.json.encode(texts).decode()
 
 
-async def _stamp(connection: aiosqlite.Connection) -> None:
+def _stamp(connection: sqlite3.Connection) -> None:
     """Write something that is never the same, for a write that changes nothing proves nothing."""
-    await rows(
+    rows(
         connection,
         """INSERT INTO meta (name, value) VALUES ('stamp', ?)
            ON CONFLICT DO UPDATE SET value = excluded.value""",
@@ -184,8 +185,8 @@ async def open_outbox(path: Path) -> AsyncIterator[SqliteOutbox]:
             task = asyncio.create_task(writer.run(), name="outbox writer")
             try:
                 seal = await _seal(writer)
-                [last] = await readers.row("SELECT coalesce(max(id), 0) FROM event")
-                yield SqliteOutbox(writer, readers, seal, last)
+                known = await writer.do(known_keys)
+                yield SqliteOutbox(writer, readers, seal, known)
             finally:
                 writer.stop()
                 await task
@@ -202,13 +203,13 @@ async def read_overview(path: Path) -> AsyncIterator[Overview]:
 
 
 async def _seal(writer: Writer) -> Seal:
-    async def unit(connection: aiosqlite.Connection) -> bytes:
-        await rows(
+    def unit(connection: sqlite3.Connection) -> bytes:
+        rows(
             connection,
             "INSERT INTO meta (name, value) VALUES ('seal', ?) ON CONFLICT DO NOTHING",
             (secrets.token_bytes(32),),
         )
-        [[key]] = await rows(connection, "SELECT value FROM meta WHERE name = 'seal'")
+        [[key]] = rows(connection, "SELECT value FROM meta WHERE name = 'seal'")
         return bytes(key)
 
     return Seal(await writer.do(unit))

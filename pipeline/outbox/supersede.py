@@ -1,6 +1,6 @@
 """Lets a delivery give way to a newer one of the same thing."""
 
-import aiosqlite
+import sqlite3
 
 from pipeline.model import DeliveryKind
 from pipeline.outbox.query import rows
@@ -15,15 +15,13 @@ _NEWER = {
 }
 
 
-async def give_way(
-    connection: aiosqlite.Connection, delivery: int, kind: DeliveryKind, now: int
-) -> bool:
+def give_way(connection: sqlite3.Connection, delivery: int, kind: DeliveryKind, now: int) -> bool:
     """Let a delivery that was under way be superseded by one that came meanwhile; tell whether."""
     if kind not in _NEWER:
         return False
     # A guest's are found by the customer: the same words as in the index `delivery_open`.
     is_open = "n.state IN ('waiting', 'sending', 'parked')" if kind is DeliveryKind.GUEST else "1"
-    found = await rows(
+    found = rows(
         connection,
         f"""SELECT n.id FROM delivery AS d
             JOIN delivery AS n ON n.source = d.source AND n.destination = d.destination
@@ -33,20 +31,20 @@ async def give_way(
         (delivery,),
     )
     for [newer] in found:
-        await supersede(connection, delivery, newer, now)
+        supersede(connection, delivery, newer, now)
     return bool(found)
 
 
-async def supersede(connection: aiosqlite.Connection, old: int, new: int, now: int) -> None:
+def supersede(connection: sqlite3.Connection, old: int, new: int, now: int) -> None:
     """End a delivery in favour of a newer one; what waits for it, or parked with it, waits anew."""
-    await rows(
+    rows(
         connection,
         """UPDATE delivery SET state = 'superseded', superseded_by = ?, reason = NULL,
                                waits_for = NULL, updated_at = ?
            WHERE id = ?""",
         (new, now, old),
     )
-    await rows(
+    rows(
         connection,
         """UPDATE delivery SET state = 'waiting', reason = NULL, waits_for = ?1,
                                due_at = ?2, updated_at = ?2
@@ -55,14 +53,14 @@ async def supersede(connection: aiosqlite.Connection, old: int, new: int, now: i
     )
 
 
-async def supersede_bookings(
-    connection: aiosqlite.Connection, newest: int, *, skipped: bool, now: int
+def supersede_bookings(
+    connection: sqlite3.Connection, newest: int, *, skipped: bool, now: int
 ) -> None:
     """End what a booking's newest delivery replaces, each in favour of its immediate successor.
 
     With `skipped` also what was skipped, for its reason holds no longer.
     """
-    await rows(
+    rows(
         connection,
         """UPDATE delivery AS d
            SET state = 'superseded', reason = NULL, waits_for = NULL, updated_at = ?2,

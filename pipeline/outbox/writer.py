@@ -1,30 +1,53 @@
 """The one writer: every change goes through one connection, many to one fsync.
 
 Callers hand in a unit of work and wait; whatever has gathered while the previous commit was on its
-way to the disk becomes the next transaction. One connection, because SQLite before 3.51.3 can lose
-committed rows when two of them write and checkpoint in WAL mode, and because on a shared one a
-task's rollback takes another's rows with it.
+way to the disk becomes the next transaction, in one trip to the connection's thread. One
+connection, because SQLite before 3.51.3 can lose committed rows when two of them write and
+checkpoint in WAL mode, and because on a shared one a task's rollback takes another's rows with it.
 """
 
 import asyncio
+import functools
 import sqlite3
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Any, TypeVar
 
-import aiosqlite
+from msgspec import Struct
 
 from pipeline.errors import OutboxUnavailable
+from pipeline.outbox.connection import Connection
+from pipeline.outbox.query import rows
 
 _T = TypeVar("_T")
 
-#: A piece of a transaction: it awaits nothing but the connection, and may be run again after a
-#: rollback.
-Unit = Callable[[aiosqlite.Connection], Awaitable[_T]]
-
-_Job = tuple[Unit[Any], asyncio.Future[Any]]
+#: A piece of a transaction. It runs on the connection's thread, and anew after a rollback that
+#: another piece was the reason for.
+Unit = Callable[[sqlite3.Connection], _T]
 
 #: Units in one transaction at most, so that a commit's wait stays short.
 _MOST_UNITS = 256
+
+#: Commits of 64 webhooks each bring the WAL to some 6 MB: what is written twice stays in the
+#: processor's cache, and the wait for a checkpoint short.
+_COMMITS_TO_CHECKPOINT = 32
+
+
+class _Job(Struct):
+    unit: Unit[Any]
+    done: asyncio.Future[Any]
+    #: Called in the loop, before the unit runs.
+    begins: Callable[[], None] | None
+    #: Called on the connection's thread, with what the unit gave, before any other unit runs.
+    committed: Callable[[Any], None] | None
+
+
+class _Failed(Struct):
+    """Why a transaction was rolled back."""
+
+    cause: Exception
+    #: The job whose unit it was; None when it was none of them.
+    job: _Job | None
 
 
 class UnitFailed(OutboxUnavailable):
@@ -34,17 +57,26 @@ class UnitFailed(OutboxUnavailable):
 class Writer:
     """Runs units of work in group commits; `run` is its task."""
 
-    def __init__(self, connection: aiosqlite.Connection) -> None:
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._waiting: list[_Job] = []
         self._wake = asyncio.Event()
         self._closed = False
+        self._since_checkpoint = 0
         #: Why the last transaction failed; None when it did not.
         self.trouble: str | None = None
 
-    def submit(self, unit: Unit[_T]) -> asyncio.Future[_T]:
+    def submit(
+        self,
+        unit: Unit[_T],
+        *,
+        begins: Callable[[], None] | None = None,
+        committed: Callable[[_T], None] | None = None,
+    ) -> asyncio.Future[_T]:
         """Hand a unit in; its result is there once it is on disk.
 
+        `begins` is called in the loop before the unit runs, `committed` on the connection's thread
+        once it is on disk, before any other unit runs; neither may fail.
         The future ends in OutboxUnavailable when it could not be written (disk full, file gone):
         then nothing of it is stored. Raises it at once when the outbox is closed.
         """
@@ -52,7 +84,7 @@ class Writer:
             msg = "the outbox is closed"
             raise OutboxUnavailable(msg)
         done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
-        self._waiting.append((unit, done))
+        self._waiting.append(_Job(unit, done, begins, committed))
         self._wake.set()
         return done
 
@@ -67,46 +99,78 @@ class Writer:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
-            batch, self._waiting = self._waiting[:_MOST_UNITS], self._waiting[_MOST_UNITS:]
+            batch: Sequence[_Job] = self._waiting[:_MOST_UNITS]
+            del self._waiting[:_MOST_UNITS]
             while batch:
                 batch = await self._commit(batch)
+            await self._checkpoint()
 
     def stop(self) -> None:
         """Take no more units; `run` ends when all are written."""
         self._closed = True
         self._wake.set()
 
-    async def _commit(self, batch: list[_Job]) -> list[_Job]:
+    async def _commit(self, batch: Sequence[_Job]) -> Sequence[_Job]:
         """Write a batch; give those to be written anew because one among them failed by itself."""
-        results: list[Any] = []
-        running: _Job | None = None
+        for job in batch:
+            if job.begins is not None:
+                job.begins()
         try:
-            await self._connection.execute("BEGIN IMMEDIATE")
-            for running in batch:
-                results.append(await running[0](self._connection))  # noqa: PERF401 - see below
-            running = None
-            await self._connection.commit()
-        except Exception as exc:  # noqa: BLE001 - one unit must never end the only writer
-            await self._roll_back()
-            self.trouble = f"the outbox cannot be written: {_name(exc)}"
-            if running is not None and _is_own(exc):
-                _fail(running, UnitFailed(self.trouble), exc)
-                return [job for job in batch if job is not running]
-            # All at once: a wait for a locked file takes seconds, and each would wait by itself.
-            for job in batch:
-                _fail(job, OutboxUnavailable(self.trouble), exc)
-            return []
+            results = await self._connection.run(functools.partial(_transact, batch))
+        except ValueError as exc:  # the connection is closed
+            results = _Failed(exc, None)
+        if isinstance(results, _Failed):
+            return self._give_up(batch, results)
         self.trouble = None
-        for (_, done), result in zip(batch, results, strict=True):
-            if not done.done():  # else its caller has gone away; the row is on disk all the same
-                done.set_result(result)
-        return []
+        for job, result in zip(batch, results, strict=True):
+            if not job.done.done():  # else its caller has gone away; it is on disk all the same
+                job.done.set_result(result)
+        return ()
 
-    async def _roll_back(self) -> None:
-        try:
-            await self._connection.rollback()
-        except (sqlite3.Error, ValueError):
-            return  # nothing was begun, or the connection is gone: the next BEGIN will tell
+    def _give_up(self, batch: Sequence[_Job], failed: _Failed) -> Sequence[_Job]:
+        self.trouble = f"the outbox cannot be written: {_name(failed.cause)}"
+        if failed.job is not None and _is_own(failed.cause):
+            _fail(failed.job, UnitFailed(self.trouble), failed.cause)
+            return [job for job in batch if job is not failed.job]
+        # All at once: a wait for a locked file takes seconds, and each would wait by itself.
+        for job in batch:
+            _fail(job, OutboxUnavailable(self.trouble), failed.cause)
+        return ()
+
+    async def _checkpoint(self) -> None:
+        """Copy the WAL into the database now and then, while the callers go on with their answers.
+
+        SQLite by itself would do it within a commit, and whoever waits for that waits for this too.
+        """
+        self._since_checkpoint += 1
+        if self._since_checkpoint >= _COMMITS_TO_CHECKPOINT:
+            self._since_checkpoint = 0
+            with suppress(sqlite3.Error, ValueError):  # the next commit will tell
+                await self._connection.run(_checkpoint)
+
+
+def _transact(batch: Sequence[_Job], connection: sqlite3.Connection) -> list[Any] | _Failed:
+    """Run a batch as one transaction; one unit must never end the only writer."""
+    running: _Job | None = None
+    results: list[Any] = []
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        for running in batch:
+            results.append(running.unit(connection))  # noqa: PERF401 - `running` tells which failed
+        running = None
+        connection.commit()
+    except Exception as exc:  # noqa: BLE001 - see above
+        with suppress(sqlite3.Error):  # nothing was begun, or SQLite has rolled back by itself
+            connection.rollback()
+        return _Failed(exc, running)
+    for job, result in zip(batch, results, strict=True):
+        if job.committed is not None:
+            job.committed(result)
+    return results
+
+
+def _checkpoint(connection: sqlite3.Connection) -> None:
+    rows(connection, "PRAGMA wal_checkpoint(PASSIVE)")
 
 
 def _is_own(exc: Exception) -> bool:
@@ -122,7 +186,6 @@ def _name(exc: Exception) -> str:
 
 
 def _fail(job: _Job, failure: OutboxUnavailable, cause: Exception) -> None:
-    done = job[1]
-    if not done.done():
+    if not job.done.done():
         failure.__cause__ = cause
-        done.set_exception(failure)
+        job.done.set_exception(failure)

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew, OutboxUnavailable
-from pipeline.outbox.file import MIGRATIONS, migrate
-from pipeline.outbox.sqlite import open_outbox
+from pipeline.outbox.file import MIGRATIONS, instance_lock, migrate
+from pipeline.outbox.sqlite import open_outbox, read_overview
 from tests.outbox.support import arrival, look
 
 _NEXT = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO later VALUES (7);\n"
@@ -64,7 +64,9 @@ def test_a_newer_one_is_refused_untouched(path: Path) -> None:
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("kind", ["text", "other database", "folder", "no folder"])
+@pytest.mark.parametrize(
+    "kind", ["text", "other database", "with versions", "folder", "no folder", "damaged"]
+)
 async def test_what_is_no_outbox_is_refused_with_a_sentence(path: Path, kind: str) -> None:
     """The commonest mistake is the wrong path."""
     match kind:
@@ -74,14 +76,86 @@ async def test_what_is_no_outbox_is_refused_with_a_sentence(path: Path, kind: st
             with sqlite3.connect(path) as connection:
                 connection.execute("CREATE TABLE theirs (x)")
             connection.close()
+        case "with versions":
+            with sqlite3.connect(path) as connection:
+                connection.execute("CREATE TABLE theirs (x)")
+                connection.execute(f"PRAGMA user_version = {len(MIGRATIONS)}")
+            connection.close()
         case "folder":
             path.mkdir()
+        case "damaged":
+            migrate(path)
+            whole = path.read_bytes()
+            path.write_bytes(whole[:4096] + b"\xff" * (len(whole) - 4096))
         case _:
             path = path / "nowhere" / "outbox.db"
     with pytest.raises(OutboxError) as caught:
         async with open_outbox(path):
             pass
     assert str(path) in str(caught.value)
+
+
+def test_a_link_to_it_has_the_same_lock(path: Path) -> None:
+    """Two configurations may name one file in two ways."""
+    path.touch()
+    link = path.with_name("link.db")
+    link.symlink_to(path)
+    with instance_lock(path), pytest.raises(OutboxBusy), instance_lock(link):
+        pass
+
+
+def test_a_copy_that_was_put_back_is_for_its_owner_only(path: Path) -> None:
+    """`cp` makes it as open as the umask says."""
+    migrate(path)
+    path.chmod(0o644)
+    migrate(path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+
+
+def test_without_a_backup_nothing_is_migrated(path: Path) -> None:
+    """A disk with no room for the one has none for the other."""
+    migrate(path)
+    path.with_name(f"outbox.db.v{len(MIGRATIONS)}.bak").mkdir()
+    with pytest.raises(OutboxError, match="cannot be used as an outbox"):
+        migrate(path, [*MIGRATIONS, _NEXT])
+    assert look(path, "PRAGMA user_version") == [(len(MIGRATIONS),)]
+
+
+def test_a_migration_is_run_to_its_last_word(path: Path) -> None:
+    """A semicolon that was forgotten must not drop a statement in silence."""
+    migrate(path, [*MIGRATIONS, _NEXT.rstrip().removesuffix(";")])
+    assert look(path, "SELECT * FROM later") == [(7,)]
+
+
+@pytest.mark.parametrize("end", ["closed", "crashed"])
+async def test_status_reads_one_that_nobody_runs_on(path: Path, end: str) -> None:
+    """When the daemon is down is when people look."""
+    async with open_outbox(path) as outbox:
+        await outbox.intake.accept(arrival("key"))
+        if end == "crashed":
+            for file in path.parent.glob("outbox.db*"):
+                (path.parent / f"copy{file.name.removeprefix('outbox')}").write_bytes(
+                    file.read_bytes()
+                )
+    found = path if end == "closed" else path.with_name("copy.db")
+    async with read_overview(found) as overview:
+        assert [(count.state, count.n) for count in await overview.counts()] == [("waiting", 1)]
+
+
+@pytest.mark.parametrize("kind", ["text", "other database", "folder"])
+async def test_status_says_what_is_no_outbox(path: Path, kind: str) -> None:
+    """It reads whatever path the configuration names."""
+    match kind:
+        case "text":
+            path.write_text("abc")
+        case "folder":
+            path.mkdir()
+        case _:
+            sqlite3.connect(path).close()
+            path.touch()
+    with pytest.raises(OutboxError, match=str(path)):
+        async with read_overview(path) as overview:
+            await overview.counts()
 
 
 async def test_a_full_disk_refuses_and_recovers_by_itself(path: Path) -> None:
@@ -92,7 +166,7 @@ async def test_a_full_disk_refuses_and_recovers_by_itself(path: Path) -> None:
         [(pages,)] = await connection.execute_fetchall("PRAGMA page_count")
         await connection.execute_fetchall(f"PRAGMA max_page_count = {pages}")
         refused = 0
-        for n in range(40):
+        for n in range(400):
             try:
                 await outbox.intake.accept(arrival(f"full {n}"))
             except OutboxUnavailable:
@@ -104,4 +178,4 @@ async def test_a_full_disk_refuses_and_recovers_by_itself(path: Path) -> None:
         troubles.append(outbox.trouble)
     assert [bool(trouble) for trouble in troubles] == [True, False]
     stored = look(path, "SELECT count(*) FROM events")
-    assert stored == [(2 + 40 - refused,)]
+    assert stored == [(2 + 400 - refused,)]

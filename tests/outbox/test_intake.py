@@ -1,12 +1,14 @@
 """Messages are stored once, byte for byte, and a repetition is seen."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 
 import msgspec
 import pytest
 
 from pipeline.errors import OutboxUnavailable
+from pipeline.model import Arrival
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from tests.outbox.support import arrival, conserved, look
 
@@ -64,4 +66,52 @@ async def test_a_caller_who_gives_up_takes_no_one_with_it(outbox: SqliteOutbox, 
     await asyncio.wait(tasks)
     assert [task.cancelled() for task in tasks] == [False, False, True, False, False]
     assert look(path, "SELECT count(*) FROM event")[0][0] in {4, 5}
+    conserved(path)
+
+
+async def test_a_repetition_names_the_message_that_is_there(outbox: SqliteOutbox) -> None:
+    """Whoever is told of it may look it up, in the same commit and in a later one."""
+    first = await outbox.intake.accept(arrival("a"))
+    again = await asyncio.gather(*(outbox.intake.accept(arrival(key)) for key in "abab"))
+    assert [receipt.duplicate for receipt in again] == [True, False, True, True]
+    assert again[0].event == again[2].event == first.event
+    assert again[1].event == again[3].event != first.event
+
+
+@pytest.mark.parametrize(
+    "bad",
+    [
+        msgspec.structs.replace(arrival("bad"), occurred_at=2**70),
+        msgspec.structs.replace(arrival("bad"), reference="\ud800"),
+    ],
+    ids=["number", "text"],
+)
+async def test_what_cannot_be_stored_keeps_no_other_from_the_disk(
+    outbox: SqliteOutbox, path: Path, bad: Arrival
+) -> None:
+    """One such message, sent again and again, would stop a venue's data for good."""
+    wanted = [arrival(str(n)) for n in range(20)] + [bad] + [arrival("1")]
+    results = await asyncio.gather(
+        *(outbox.intake.accept(one) for one in wanted), return_exceptions=True
+    )
+    assert [n for n, one in enumerate(results) if isinstance(one, OutboxUnavailable)] == [20]
+    assert look(path, "SELECT count(*), sum(duplicates) FROM event") == [(20, 1)]
+    conserved(path)
+
+
+async def test_a_file_that_was_locked_takes_messages_again(
+    outbox: SqliteOutbox, path: Path
+) -> None:
+    """A backup tool may hold it for a while; nothing may hang when it has gone."""
+    connection = outbox._writer._connection  # noqa: SLF001 - the file of this test
+    await connection.execute_fetchall("PRAGMA busy_timeout = 20")
+    other = sqlite3.connect(path, isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    refused = await asyncio.gather(
+        *(outbox.intake.accept(arrival(str(n))) for n in range(3)), return_exceptions=True
+    )
+    assert {type(one) for one in refused} == {OutboxUnavailable}
+    other.close()
+    async with asyncio.timeout(5):
+        assert not (await outbox.intake.accept(arrival("1"))).duplicate
     conserved(path)

@@ -10,7 +10,7 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- One row per fact about this file: `seal`, the key of all keyed digests; `stamp`, the last try to
--- write.
+-- write; `indexed`, the newest event in event_key.
 
 CREATE TABLE event (
     id               INTEGER PRIMARY KEY,
@@ -43,16 +43,26 @@ CREATE TABLE event (
     first_failure_at INTEGER,
     duplicates       INTEGER NOT NULL DEFAULT 0,
     -- As it came, byte for byte; NULL once finished work is older than `keep`.
-    body             BLOB,
-    UNIQUE (source, key)
+    body             BLOB
 ) STRICT;
--- One row per webhook, or per item found by reconciliation; rows are never deleted.
+-- One row per webhook, or per item found by reconciliation; rows are never deleted. No two of a
+-- source have the same key: see event_key.
 
 CREATE INDEX event_due ON event (source, due_at) WHERE state IN ('waiting', 'processing');
 CREATE INDEX event_processing ON event (source) WHERE state = 'processing';
 CREATE INDEX event_parked ON event (id) WHERE state = 'parked';
 CREATE INDEX event_body ON event (updated_at)
     WHERE body IS NOT NULL AND state IN ('done', 'ignored');
+
+CREATE TABLE event_key (
+    -- CRC-32 of source and key, for a short index is written sooner; which of the events with the
+    -- same one is meant, their own columns tell.
+    digest INTEGER NOT NULL,
+    event  INTEGER NOT NULL,
+    PRIMARY KEY (digest, event)
+) STRICT, WITHOUT ROWID;
+-- Finds an event by its key. The newest are not in it yet: those after meta's `indexed` are held in
+-- memory, and read back from `event` at a start.
 
 CREATE TABLE subject (
     id          INTEGER PRIMARY KEY,
