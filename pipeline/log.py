@@ -9,6 +9,7 @@ import asyncio
 import logging
 import sys
 import traceback
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TextIO
@@ -20,6 +21,9 @@ from pipeline.redact import redact
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 
+#: Microseconds since 1970, level, message, fields.
+_Entry = tuple[int, str, str, dict[str, object]]
+
 
 class Log:
     """Writes lines from a level on."""
@@ -27,49 +31,40 @@ class Log:
     def __init__(self, clock: Clock, *, level: str, style: str, sink: TextIO | None = None) -> None:
         self._clock = clock
         self._from = _LEVELS[level]
-        self._style = style
+        self._render = _as_json if style == "json" else _as_text
         self._sink = sink or sys.stderr
-        self._lines: list[str] = []
+        self._entries: list[_Entry] = []
 
     def debug(self, message: str, **fields: object) -> None:
         """Tell what only a developer wants to know."""
-        self._write("debug", message, fields)
+        self._note("debug", message, fields)
 
     def info(self, message: str, **fields: object) -> None:
         """Tell what happened."""
-        self._write("info", message, fields)
+        self._note("info", message, fields)
 
     def warning(self, message: str, **fields: object) -> None:
         """Tell what a person should know of."""
-        self._write("warning", message, fields)
+        self._note("warning", message, fields)
 
     def error(self, message: str, **fields: object) -> None:
         """Tell what a person must look at."""
-        self._write("error", message, fields)
+        self._note("error", message, fields)
 
     def flush(self) -> None:
         """Write what has gathered."""
-        lines, self._lines = self._lines, []
-        if lines:
-            try:
-                self._sink.write("".join(lines))
+        entries, self._entries = self._entries, []
+        if entries:
+            text = "".join(map(self._render, entries))
+            with suppress(OSError, ValueError):  # nobody listens any more: no reason to stop
+                self._sink.write(text)
                 self._sink.flush()
-            except OSError:
-                return  # nobody listens any more, and that is no reason to stop
 
-    def _write(self, level: str, message: str, fields: dict[str, object]) -> None:
+    def _note(self, level: str, message: str, fields: dict[str, object]) -> None:
         if _LEVELS[level] < self._from:
             return
-        now = self._clock.now()
-        if self._style == "json":
-            record = {"at": iso(now), "level": level, "message": message, **fields}
-            line = orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE).decode()
-        else:
-            shown = datetime.fromtimestamp(now / 1e6).astimezone().strftime("%H:%M:%S")
-            facts = " ".join(f"{name}={value}" for name, value in fields.items())
-            line = f"{shown} {level:<7} {message:<14} {facts}\n"
-        self._lines.append(line)
-        if len(self._lines) == 1:
+        self._entries.append((self._clock.now(), level, message, fields))
+        if len(self._entries) == 1:
             self._flush_soon()
 
     def _flush_soon(self) -> None:
@@ -77,6 +72,24 @@ class Log:
             asyncio.get_running_loop().call_soon(self.flush)
         except RuntimeError:  # no loop runs: before it starts, or after it ended
             self.flush()
+
+
+def _as_json(entry: _Entry) -> str:
+    now, level, message, fields = entry
+    record = {"at": iso(now), "level": level, "message": message, **fields}
+    try:
+        line = orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
+    except orjson.JSONEncodeError:  # a number beyond 64 bits, say
+        texts = {name: str(value) for name, value in record.items()}
+        line = orjson.dumps(texts, option=orjson.OPT_APPEND_NEWLINE)
+    return line.decode()
+
+
+def _as_text(entry: _Entry) -> str:
+    now, level, message, fields = entry
+    shown = datetime.fromtimestamp(now / 1e6).astimezone().strftime("%H:%M:%S")
+    facts = " ".join(f"{name}={value}" for name, value in fields.items())
+    return f"{shown} {level:<7} {message:<14} {facts}\n"
 
 
 def trace(exc: BaseException) -> str:
