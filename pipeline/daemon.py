@@ -176,7 +176,8 @@ class _Daemon:
 
     @asynccontextmanager
     async def _webhooks(self) -> AsyncIterator[web.BaseRunner]:
-        server = WebhookServer(self._stages.receiver.handle, self._log)
+        receiver = self._stages.receiver
+        server = WebhookServer(receiver.handle, self._log, plain=receiver.plain)
         # aiohttp takes up to twice this time, once for handlers and once for connections.
         runner = web.ServerRunner(server, shutdown_timeout=self._config.server.shutdown_grace / 4)
         await runner.setup()

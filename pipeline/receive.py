@@ -11,11 +11,12 @@ import posixpath
 import re
 import secrets
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import HttpVersion11, StreamReader, hdrs, web
+from aiohttp.http import RawRequestMessage
 from msgspec import Struct
 from multidict import istr
 
@@ -23,7 +24,7 @@ from pipeline.body import Body, BodyReader
 from pipeline.clock import SECOND
 from pipeline.errors import OutboxUnavailable, Unreadable
 from pipeline.feed import Feed
-from pipeline.listener import Refusal, accepted
+from pipeline.listener import Refusal
 from pipeline.means import Means
 from pipeline.model import Action, Arrival, Envelope, EventState, Kind, Origin
 from pipeline.plugin import Source
@@ -74,6 +75,7 @@ class Receiver:
         self._keys = {
             name: tuple(key.reveal().encode() for key in door.keys) for name, door in doors.items()
         }
+        self._plain_paths = {_ROOT + name: name for name in doors}
         self._intake = means.outbox.intake
         self._max_body = max_body
         self._clock = means.clock
@@ -113,7 +115,40 @@ class Receiver:
         except Refusal as exc:
             self._note(name, str(exc))
             raise
-        return accepted(request)
+        return web.Response()
+
+    def plain(
+        self, message: RawRequestMessage, content: StreamReader
+    ) -> Coroutine[None, None, None] | None:
+        """Take in a request that has come as a whole and needs no second look; Refusal is a 503.
+
+        None when it is not such a one: then `handle` says what is to be said to it.
+        """
+        name = self._plain_paths.get(message.path)
+        headers = message.headers
+        if (
+            name is None
+            or self._closed
+            or message.method != hdrs.METH_POST
+            or message.version != HttpVersion11
+            or message.should_close
+            or message.upgrade
+            or hdrs.EXPECT in headers
+            or hdrs.CONTENT_ENCODING in headers
+            or not content.is_eof()
+            or content.exception() is not None
+            or content.total_bytes > self._max_body
+            or not _has_key(headers, self._keys[name])
+        ):
+            return None
+        return self._take_plain(name, content.read_nowait())
+
+    async def _take_plain(self, name: str, data: bytes) -> None:
+        try:
+            await self._store(name, self._doors[name], Body(data=data, whole=True))
+        except Refusal as exc:
+            self._note(name, str(exc))
+            raise
 
     async def _take(self, name: str, request: web.BaseRequest) -> None:
         if self._closed:
@@ -121,10 +156,12 @@ class Receiver:
         if request.method != hdrs.METH_POST:
             raise Refusal("not a POST")
         door = self._doors.get(name)
-        if not _has_key(request, self._keys.get(name, _NOBODYS_KEYS)) or door is None:
+        if not _has_key(request.headers, self._keys.get(name, _NOBODYS_KEYS)) or door is None:
             await self._look_at(door, request)
             raise Refusal("wrong or missing key")
-        body = await self._bodies.read(request, self._max_body)
+        await self._store(name, door, await self._bodies.read(request, self._max_body))
+
+    async def _store(self, name: str, door: Door, body: Body) -> None:
         arrival = self._arrival(name, door, body)
         if self.room <= 0:
             raise Refusal("the outbox is full")
@@ -204,9 +241,9 @@ class Receiver:
             self._log.warning("refused", source=known, reason=reason)
 
 
-def _has_key(request: web.BaseRequest, keys: Sequence[bytes]) -> bool:
+def _has_key(headers: Mapping[str, str], keys: Sequence[bytes]) -> bool:
     """Compare the key with each of ours in constant time."""
-    given = request.headers.get(_KEY_HEADER, "").encode("utf-8", "surrogateescape")
+    given = headers.get(_KEY_HEADER, "").encode("utf-8", "surrogateescape")
     matches = [hmac.compare_digest(given, key) for key in keys]
     return any(matches)
 

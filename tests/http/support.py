@@ -197,7 +197,9 @@ async def listening(folder: Path, *, body_timeout: float = 5.0) -> AsyncIterator
         )
         reporter = Reporter(config, outbox, stages, clock)
         here = Here(folder, outbox, reporter, stages.doors["leeds"], receiver, clock, log, lines)
-        here.runner = web.ServerRunner(WebhookServer(receiver.handle, log), shutdown_timeout=0.2)
+        here.runner = web.ServerRunner(
+            WebhookServer(receiver.handle, log, plain=receiver.plain), shutdown_timeout=0.2
+        )
         here.webhooks = await _start(stack, here.runner)
         app = admin_app(config.server, reporter)
         here.admin = await _start(stack, web.AppRunner(app, access_log=None, shutdown_timeout=0.1))
