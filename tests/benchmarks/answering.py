@@ -26,6 +26,9 @@ _WARM_UP = 1.5
 #: Requests in one round at most, which bounds the outbox's size.
 _MOST = 150_000
 
+#: More than the outbox grows in a round.
+_MEBIBYTES = 128
+
 #: A generator that is busier than this may be what is measured.
 _BUSY = 0.85
 
@@ -49,11 +52,23 @@ def measure(folder: Path) -> list[Line]:
         ports = int(bare.stdout.readline()), ours.listen
         for port in ports:
             send(port, seconds=_WARM_UP, core=sent_from)
-        rounds = [
-            [send(port, seconds=_SECONDS, core=sent_from) for port in ports] for _ in range(_ROUNDS)
-        ]
+        rounds = [[_round(port, folder, core=sent_from) for port in ports] for _ in range(_ROUNDS)]
     theirs, mine = zip(*rounds, strict=True)
     return _lines(mine, theirs, alone=served_on is not None)
+
+
+def _round(port: int, folder: Path, *, core: int | None) -> Traffic:
+    """Send for one round, with memory for files that has been in use before.
+
+    On a virtual machine the host provides memory when it is first used, which makes a growing file
+    three times as costly to write; a machine that has been up for a day has no such memory left.
+    """
+    used = folder / "used"
+    with used.open("wb") as file:
+        for _ in range(_MEBIBYTES):
+            file.write(bytes(1 << 20))
+    used.unlink()
+    return send(port, seconds=_SECONDS, core=core)
 
 
 def send(port: int, *, seconds: float, core: int | None, requests: int = _MOST) -> Traffic:

@@ -36,8 +36,9 @@ def waiting_deliveries(path: Path) -> None:
         )
         connection.execute(
             """INSERT INTO delivery (event, source, destination, kind, booking, reference, customer,
-                                     priority, state, created_at, updated_at, due_at)
-               SELECT id, source, ?1, 'booking', booking, reference, id, 2, 'waiting', ?2, ?2, ?2
+                                     priority, state, as_of, created_at, updated_at, due_at)
+               SELECT id, source, ?1, 'booking', booking, reference, id, 2, 'waiting', occurred_at,
+                      ?2, ?2, ?2
                FROM event""",
             (DESTINATION, now),
         )
