@@ -71,13 +71,12 @@ def moment(stamp: int) -> datetime:
 
 def iso(stamp: int | None) -> str | None:
     """Write a stored time as ISO 8601 UTC text with milliseconds, as the SQL views do."""
-    if stamp is None:
-        return None
-    seconds, rest = divmod(stamp, SECOND)
-    return f"{_iso_second(seconds)}.{rest // 1000:03}Z"
+    return None if stamp is None else _iso_millisecond(stamp // 1000)
 
 
-# Every line of the log has a time, and a thousand lines have the same second.
-@functools.lru_cache(maxsize=16)
-def _iso_second(seconds: int) -> str:
-    return datetime.fromtimestamp(seconds, tz=UTC).replace(tzinfo=None).isoformat()
+# Every line of the log has a time, and what is done in one go has few of them.
+@functools.lru_cache(maxsize=64)
+def _iso_millisecond(milliseconds: int) -> str:
+    seconds, rest = divmod(milliseconds, 1000)
+    second = datetime.fromtimestamp(seconds, tz=UTC).replace(tzinfo=None)
+    return f"{second.isoformat()}.{rest:03}Z"
