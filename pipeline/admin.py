@@ -14,7 +14,9 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from pipeline.api import add_routes
 from pipeline.config import Server
+from pipeline.desk import Desk
 from pipeline.report import Reporter
 
 #: A name or an address, an IPv6 one in brackets, and a port.
@@ -35,7 +37,7 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-def admin_app(server: Server, reporter: Reporter) -> web.Application:
+def admin_app(server: Server, reporter: Reporter, desk: Desk) -> web.Application:
     """Make the application of the admin listener."""
     app = web.Application(middlewares=[_guard(server)])
     app.on_response_prepare.append(_harden)
@@ -43,6 +45,7 @@ def admin_app(server: Server, reporter: Reporter) -> web.Application:
     app.router.add_get("/healthz", admin.healthz)
     app.router.add_get("/readyz", admin.readyz)
     app.router.add_get("/api/status", admin.status)
+    add_routes(app, desk)
     return app
 
 

@@ -11,6 +11,7 @@ from pipeline.admin import admin_app
 from pipeline.assembly import Assembly, Stages
 from pipeline.clock import SECOND, Clock, SystemClock
 from pipeline.config import Config
+from pipeline.desk import Desk
 from pipeline.errors import OutboxUnavailable, PipelineError
 from pipeline.listener import WebhookServer, start_site
 from pipeline.log import Bridge, Log
@@ -164,7 +165,8 @@ class _Daemon:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[None]:
-        app = admin_app(self._config.server, self._reporter)
+        desk = Desk(self._outbox.records, self._outbox.repair, self._clock, self._stages.wake)
+        app = admin_app(self._config.server, self._reporter, desk)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

@@ -81,6 +81,10 @@ class Deliverer:
     def stop(self) -> None:
         """Take no more deliveries."""
         self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Look at the outbox at once."""
         self._owed.ring()
 
     async def _choose(self) -> tuple[Delivery | None, bool]:

@@ -83,6 +83,10 @@ class Enricher:
     def stop(self) -> None:
         """Take no more events."""
         self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Look at the outbox at once."""
         self._arrivals.ring()
 
     async def _take(self) -> tuple[list[Event], bool]:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pipeline import __version__
-from pipeline.cli import check, demo, run, sandbox, status
+from pipeline.cli import check, demo, explain, records, run, sandbox, status
 from pipeline.cli.common import Commands, complain
 from pipeline.errors import ConfigError, PipelineError
 
@@ -28,6 +28,7 @@ Start here:
   pipeline check            find what is wrong with config.toml
   pipeline run              run it
   pipeline status           see what came in, what is owed, and what is in the way
+  pipeline explain ID       ask where a booking is, why, and what happens when
 """
 
 _EXITS = """\
@@ -41,6 +42,8 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
     run.add,
     check.add,
     status.add,
+    explain.add,
+    records.add,
     sandbox.add,
 )
 
