@@ -79,17 +79,21 @@ def _as_json(entry: _Entry) -> str:
     record = {"at": iso(now), "level": level, "message": message, **fields}
     try:
         line = orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
-    except orjson.JSONEncodeError:  # a number beyond 64 bits, say
-        texts = {name: str(value) for name, value in record.items()}
+    except orjson.JSONEncodeError:  # a number beyond 64 bits, say, or half a character
+        texts = {name: _plain(str(value)) for name, value in record.items()}
         line = orjson.dumps(texts, option=orjson.OPT_APPEND_NEWLINE)
     return line.decode()
+
+
+def _plain(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _as_text(entry: _Entry) -> str:
     now, level, message, fields = entry
     shown = datetime.fromtimestamp(now / 1e6).astimezone().strftime("%H:%M:%S")
     facts = " ".join(f"{name}={value}" for name, value in fields.items())
-    return f"{shown} {level:<7} {message:<14} {facts}\n"
+    return _plain(f"{shown} {level:<7} {message:<14} {facts}\n")
 
 
 def trace(exc: BaseException) -> str:

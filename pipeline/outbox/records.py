@@ -13,7 +13,13 @@ import msgspec
 from pipeline.outbox import Row, Standing
 from pipeline.outbox.file import Readers
 
-#: A listing by reason reads the index of reasons, and nothing else.
+#: A reason is looked for among the newest first, where one that many have is found at once.
+_BY_REASON_OF_NEWEST = """
+    SELECT id FROM (SELECT id, reason FROM delivery WHERE destination = ?1 AND state = ?2
+                    ORDER BY id DESC LIMIT 2000)
+    WHERE instr(lower(reason), ?3) ORDER BY id DESC LIMIT ?4
+"""
+#: One that few have is looked for in the index of reasons, all of it, and nothing else is read.
 _BY_REASON = """
     SELECT id FROM delivery INDEXED BY delivery_reason
     WHERE destination = ? AND state = ? AND reason IS NOT NULL AND instr(lower(reason), ?)
@@ -25,14 +31,14 @@ _UNFINISHED = """
     SELECT id FROM event
     WHERE source IN (SELECT owner FROM counter WHERE what = 'event')
       AND state IN ('waiting', 'processing', 'parked') AND (booking = ?1 OR reference = ?1)
-    ORDER BY id LIMIT ?2
+    LIMIT ?2
 """
 _BY_BOOKING = """
     SELECT id, event FROM delivery
     WHERE source IN (SELECT owner FROM counter WHERE what = 'event') AND booking = ?1
-    ORDER BY id DESC LIMIT ?2
+    LIMIT ?2
 """
-_BY_REFERENCE = "SELECT id, event FROM delivery WHERE reference = ?1 ORDER BY id DESC LIMIT ?2"
+_BY_REFERENCE = "SELECT id, event FROM delivery WHERE reference = ?1 LIMIT ?2"
 _BY_SUBJECT = """
     SELECT event FROM subject
     WHERE source IN (SELECT owner FROM counter WHERE what = 'event')
@@ -92,7 +98,10 @@ class SqliteRecords:
         found = []
         for pair in await self._pairs("delivery", owner=destination, state=state):
             if reason is not None:
-                ids = await self._ids(_BY_REASON, (*pair, reason.lower(), limit))
+                wanted = (*pair, reason.lower(), limit)
+                ids = await self._ids(_BY_REASON_OF_NEWEST, wanted)
+                if len(ids) < limit:
+                    ids = await self._ids(_BY_REASON, wanted)
             else:
                 sql = """SELECT id FROM delivery WHERE destination = ? AND state = ?
                          ORDER BY id DESC LIMIT ?"""

@@ -106,20 +106,23 @@ class SqliteRepair:
         def unit(connection: sqlite3.Connection) -> Changed:
             changed = Changed()
             for delivery in ids:
-                ended = rows(
-                    connection,
-                    """UPDATE delivery SET state = 'dropped', reason = ?1, waits_for = NULL,
-                                           updated_at = ?2
-                       WHERE (id = ?3 OR waits_for = ?3) AND state IN ('waiting', 'parked')
-                       RETURNING id""",
-                    (_DROPPED, now, delivery),
-                )
-                changed.ids += [f"d{row[0]}" for row in ended]
-                if f"d{delivery}" not in changed.ids:
+                if not (dropped := _drop(connection, "id", delivery, now)):
                     changed.refused[f"d{delivery}"] = _state_of(connection, "delivery", delivery)
+                    continue
+                changed.ids += dropped + _drop(connection, "waits_for", delivery, now)
             return changed
 
         return await self._writer.do(unit)
+
+
+def _drop(connection: sqlite3.Connection, column: str, number: int, now: int) -> list[str]:
+    ended = rows(
+        connection,
+        f"""UPDATE delivery SET state = 'dropped', reason = ?, waits_for = NULL, updated_at = ?
+            WHERE {column} = ? AND state IN ('waiting', 'parked') RETURNING id""",
+        (_DROPPED, now, number),
+    )
+    return [f"d{row[0]}" for row in ended]
 
 
 def _with_guests(connection: sqlite3.Connection, ids: Sequence[int]) -> list[int]:

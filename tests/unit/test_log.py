@@ -116,3 +116,15 @@ def test_what_libraries_log_comes_without_values(log: Log, sink: io.StringIO) ->
     )
     assert second["text"] == "… failed"
     assert "anna" not in sink.getvalue()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_field_that_cannot_be_encoded_takes_no_line_with_it(clock: FakeClock, style: str) -> None:
+    """Lines are written together, and the others are no worse for it."""
+    raw = io.BytesIO()
+    log = Log(clock, level="info", style=style, sink=io.TextIOWrapper(raw, encoding="utf-8"))
+    log.info("one")
+    log.error("two", reason="\udcff", number=2**70)
+    log.info("three")
+    log.flush()
+    assert [word in raw.getvalue() for word in (b"one", b"two", b"three")] == [True] * 3
