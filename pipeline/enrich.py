@@ -167,6 +167,8 @@ class Enricher:
         """Learn what the event's deliveries need; Skip when it has none."""
         if not self._is_mapped:
             raise Skip("no destination")
+        if event.kind is Kind.OTHER:
+            event = await self._read_anew(event)
         if event.kind is not Kind.BOOKING:
             raise Skip("not used yet" if event.kind is not Kind.OTHER else "not used")
         await self._know_venue()
@@ -174,6 +176,21 @@ class Enricher:
         if is_newest and booking.customer and booking.phase is not Phase.DRAFT:
             gone = booking.phase is Phase.CANCELLED
             await self._know_guest(event, booking.customer, is_cancelled=gone)
+
+    async def _read_anew(self, event: Event) -> Event:
+        """Read what could not be read when it came: that was perhaps an older version."""
+        found = self._source.envelope(event.body)
+        if found.kind is Kind.OTHER:
+            return event
+        await self._outbox.events.file_anew(event.id, found, now=self._clock.now())
+        return msgspec.structs.replace(
+            event,
+            kind=found.kind,
+            action=found.action,
+            occurred_at=found.occurred_at,
+            booking=found.booking,
+            reference=found.reference,
+        )
 
     async def _know_booking(self, event: Event) -> tuple[Booking, bool]:
         """Learn the booking's state; tell also whether this event is the newest of it."""

@@ -149,7 +149,8 @@ def _waiting_delivery(story: DeliveryStory, status: Status, now: datetime) -> li
     row, standing = story.row, story.standing
     said = []
     if row["reason"]:
-        said.append(f"It was tried {_times(row['attempts'])}; last: {row['reason']}.")
+        tried = standing.tried if standing is not None else 1
+        said.append(f"It was tried {_times(tried)}; last: {row['reason']}.")
     if standing is not None and standing.waits_for is not None:
         guest = f"d{standing.waits_for}"
         return [

@@ -17,6 +17,7 @@ from pipeline.model import (
     Delivery,
     DeliveryKind,
     DeliveryState,
+    Envelope,
     Event,
     EventState,
     Guest,
@@ -127,6 +128,8 @@ class Standing(Struct, frozen=True, kw_only=True):
     waits_for: int | None
     #: How many go before it, as things are now.
     ahead: int
+    #: How often it was tried.
+    tried: int = 0
 
 
 class Changed(Struct):
@@ -146,6 +149,9 @@ class Intake(Protocol):
 
 class Events(Protocol):
     """What enrich needs."""
+
+    async def file_anew(self, event: int, envelope: Envelope, *, now: int) -> None:
+        """Note what an event is that could not be read when it came."""
 
     async def claim(self, ids: Sequence[int], *, now: int, until: int) -> list[Event]:
         """Lease those of these events that wait and are due."""

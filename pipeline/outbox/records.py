@@ -119,7 +119,7 @@ class SqliteRecords:
         return {**found[0], "deliveries": await self._rows("deliveries", made)}
 
     async def delivery(self, number: int) -> Row | None:
-        """Give one delivery, with its attempts under `attempts`."""
+        """Give one delivery; `attempts` is not their number but they themselves."""
         found = await self._rows("deliveries", [number])
         if not found:
             return None
@@ -141,12 +141,12 @@ class SqliteRecords:
     async def standing(self, delivery: int) -> Standing | None:
         """Tell what a delivery waits for, and how many go before it."""
         row = await self._readers.row(
-            "SELECT waits_for, destination FROM delivery WHERE id = ?", (delivery,)
+            "SELECT waits_for, attempts FROM delivery WHERE id = ?", (delivery,)
         )
         if row is None:
             return None
         [ahead] = await self._readers.row(_AHEAD, (delivery,))
-        return Standing(waits_for=row[0], ahead=ahead)
+        return Standing(waits_for=row[0], ahead=ahead, tried=row[1])
 
     async def due_at(self, event: int) -> int | None:
         """Tell when an event may be taken next."""
