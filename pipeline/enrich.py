@@ -75,6 +75,10 @@ class Enricher:
                     self._log.error("outbox failed", stage="enrich", reason=str(exc))
                     await self._arrivals.wait(_PAUSE)
                     continue
+                except Exception as exc:  # noqa: BLE001 - one lane must not end the daemon
+                    self._log.error("failed unexpectedly", stage="enrich", trace=trace(exc))
+                    self.lane.stumbled(exc)
+                    continue
                 for event in events:
                     await self._free.acquire()
                     work = self._work(event, is_probe=probe)
@@ -118,6 +122,8 @@ class Enricher:
         except OutboxUnavailable as exc:
             # Its lease ends by itself, and then it is tried again.
             self._log.error("outbox failed", stage="enrich", event=event.id, reason=str(exc))
+        except Exception as exc:  # noqa: BLE001 - likewise; it failed where it was to be recorded
+            self._log.error("failed unexpectedly", event=event.id, trace=trace(exc))
         finally:
             if is_probe:
                 self.lane.breaker.abandon()

@@ -111,6 +111,10 @@ async def test_a_401_for_a_fresh_token_is_the_credentials(
         (500, b"", Retry),
         (200, b"<html>", Retry),
         (200, b"{}", Retry),
+        (200, b'{"access_token":""}', Retry),
+        (200, b'{"access_token":"a\\nb"}', Retry),
+        (200, b'{"access_token":"a\\n"}', Retry),
+        (200, b'{"access_token":"caf\\u00e9"}', Retry),
         (200, b'{"x":' + b"[" * 100_000, Retry),
     ],
 )

@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pipeline.errors import Reject, Retry, Throttled, Unauthorized, Unreadable
 from pipeline.model import Booking, Envelope, Event, Guest
-from pipeline.plugin import Call, Reply, Session, VenueDetails
+from pipeline.plugin import AccessToken, Call, Reply, Session, VenueDetails
 from pipeline.sources.roller.guests import read_guest
 from pipeline.sources.roller.messages import read_booking, read_booking_detail, read_envelope
 from pipeline.sources.roller.settings import Country, Currency, RollerSettings, Timezone
@@ -38,7 +38,7 @@ class _Credentials(Struct, frozen=True):
 
 
 class _Token(Struct, frozen=True):
-    access_token: str
+    access_token: AccessToken
     expires_in: float = _TOKEN_LIFE
 
 
@@ -142,7 +142,7 @@ class Roller:
         try:
             token = _token.decode(reply.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            msg = "ROLLER answered 200 to /token without an access token"
+            msg = "ROLLER answered 200 to /token without an access token that a header can carry"
             raise Retry(msg) from exc
         self._session.keep_token(token.access_token, lifetime=token.expires_in)
         return token.access_token
