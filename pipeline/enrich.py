@@ -11,6 +11,7 @@ from aiolimiter import AsyncLimiter
 from pipeline.clock import SECOND
 from pipeline.errors import NotYet, OutboxUnavailable, PipelineError, Reject, Skip
 from pipeline.feed import Feed
+from pipeline.flight import SharedFetch
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
 from pipeline.means import Means
@@ -63,7 +64,7 @@ class Enricher:
         self._log = means.log
         self._free = asyncio.Semaphore(_WORKERS)
         self._stopping = False
-        self._venue_lock = asyncio.Lock()
+        self._venue_fetch = SharedFetch()
 
     async def run(self) -> None:
         """Work until stopped; what is under way is finished first."""
@@ -118,7 +119,10 @@ class Enricher:
 
     async def _work(self, event: Event, *, is_probe: bool) -> None:
         try:
-            await self._try(event)
+            if self.lane.breaker.is_open and not is_probe:
+                await self._put_back(event)  # what came meanwhile has changed what may go
+            else:
+                await self._try(event)
         except OutboxUnavailable as exc:
             # Its lease ends by itself, and then it is tried again.
             self._log.error("outbox failed", stage="enrich", event=event.id, reason=str(exc))
@@ -148,6 +152,13 @@ class Enricher:
         else:
             # Without its body, which no stage needs any more: what waits in memory stays small.
             await self._enriched.put(msgspec.structs.replace(event, body=b""))
+
+    async def _put_back(self, event: Event) -> None:
+        now = self._clock.now()
+        reason = self.lane.last_error
+        await self._outbox.events.give_back(
+            event.id, due_at=now, reason=reason, failed=False, now=now
+        )
 
     async def _record(self, event: Event, verdict: Verdict) -> None:
         now = self._clock.now()
@@ -228,7 +239,7 @@ class Enricher:
         """Ask for the venue once a day, where the configuration does not say it all."""
         if self._gatherer.is_configured(self._name):
             return
-        async with self._venue_lock:
+        async with self._venue_fetch:
             known = await self._outbox.facts.venue(self._name)
             now = self._clock.now()
             if known is None or known.fetched_at + _DAY <= now:

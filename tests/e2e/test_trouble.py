@@ -143,6 +143,24 @@ async def test_wrong_credentials_wait_with_the_reason_until_they_are_right(
     assert status.events["parked"] == status.deliveries["parked"] == 0
 
 
+async def test_a_wrong_secret_is_tried_once_at_a_time(here: World) -> None:
+    """Eight workers that each ask with it look like an attack to ROLLER."""
+    await here.control("roller", "faults", {"kind": "slow", "delay": 0.1, "path": "/token"})
+    here.replace("sandbox-leeds-secret", "wrong")
+    here.replace('first = "20ms"', 'first = "30s"')
+    here.replace('max = "200ms"', 'max = "1m"')
+    async with here.running():
+        await here.play(bookings=12, seed=1)
+
+        async def unauthorized() -> bool:
+            return (await here.status()).sources["leeds"].state == "unauthorized"
+
+        await until(unauthorized)
+        await until(lambda: here.rows("SELECT * FROM events WHERE state = 'processing'") == [])
+    log = await here.requests("roller")
+    assert [r["path"] for r in log] == ["/token"]
+
+
 async def test_an_outage_ages_nobody_and_ends_by_itself(here: World) -> None:
     """When a destination is down, that is the lane's trouble and no item's."""
     stampede = here.sandbox.stampede
