@@ -32,3 +32,19 @@ class SqliteOverview:
             (now,),
         )
         return None if row is None else row[0]
+
+    async def later(self, *, now: int) -> dict[str, int]:
+        """Count, by destination, what waits and is not due, or waits for a guest that is not."""
+        found = await self._readers.rows(
+            """SELECT destination,
+                      sum(1 + (SELECT count(*) FROM delivery AS held
+                               WHERE held.waits_for = delivery.id AND held.state = 'waiting'))
+               FROM (SELECT DISTINCT owner FROM counter WHERE what = 'delivery')
+               CROSS JOIN (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
+               CROSS JOIN delivery
+               WHERE destination = owner AND priority = class AND state = 'waiting'
+                 AND waits_for IS NULL AND due_at > ?
+               GROUP BY destination""",
+            (now,),
+        )
+        return dict(found)

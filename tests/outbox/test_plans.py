@@ -64,6 +64,7 @@ async def _everything(outbox: SqliteOutbox) -> None:
     await outbox.facts.told_guest("stampede", "p")
     await outbox.overview.counts()
     await outbox.overview.oldest_due(now=T0)
+    await outbox.overview.later(now=T0)
     await outbox.shed(before=T0, attempts_before=T0)
 
 
