@@ -51,6 +51,8 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
                 newest = 2 * limit.requests
                 entries = await outbox.ledger.entries(name, newest=newest)
                 deliverer.budget.restore(entries)
+            for name, door in stages.doors.items():
+                door.last_event_at = await outbox.overview.last_received(name)
             reporter = Reporter(config, outbox, stages, clock)
             await _Daemon(config, outbox, stages, reporter, clock, log).run(stop)
             await outbox.recover(now=clock.now())

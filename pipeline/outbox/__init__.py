@@ -264,6 +264,9 @@ class Overview(Protocol):
         Its cost grows with that count alone: little, unless much has failed.
         """
 
+    async def last_received(self, source: str) -> int | None:
+        """Tell when a source's newest event was received; None if it is not among the newest."""
+
 
 class Outbox(Protocol):
     """The whole of it; entered once, and closed by leaving."""

@@ -3,6 +3,9 @@
 from pipeline.outbox import Count
 from pipeline.outbox.file import Readers
 
+#: Events among which a source's newest is looked for. An index would be written with every webhook.
+_NEWEST = 10_000
+
 
 class SqliteOverview:
     """What status asks of the outbox."""
@@ -48,3 +51,13 @@ class SqliteOverview:
             (now,),
         )
         return dict(found)
+
+    async def last_received(self, source: str) -> int | None:
+        """Tell when a source's newest event was received; None if it is not among the newest."""
+        row = await self._readers.row(
+            """SELECT received_at FROM event
+               WHERE id > (SELECT max(id) FROM event) - ? AND +source = ?
+               ORDER BY id DESC LIMIT 1""",
+            (_NEWEST, source),
+        )
+        return None if row is None else int(row[0])
