@@ -18,6 +18,7 @@ from pipeline.means import Means
 from pipeline.model import Booking, Event, EventState, Kind, Phase
 from pipeline.outbox import KnownBooking
 from pipeline.plugin import Source
+from pipeline.wire import recorded_by
 
 #: Events of one source that are enriched at the same time.
 _WORKERS = 8
@@ -31,6 +32,20 @@ _DAY = 86_400 * SECOND
 _TRIES_FOR_A_GUEST = 6
 
 _PAUSE = 1.0
+
+
+class _Answers:
+    """Hears whether the source has answered anything; its requests are not kept."""
+
+    def __init__(self) -> None:
+        self.heard = False
+
+    async def leaving(self, method: str, path: str) -> None:
+        """Let any request leave."""
+
+    def answered(self, _status: int) -> None:
+        """Take note that there was an answer."""
+        self.heard = True
 
 
 class Enricher:
@@ -135,13 +150,17 @@ class Enricher:
             self._arrivals.ring()
 
     async def _try(self, event: Event) -> None:
+        answers = _Answers()
         try:
-            await self._enrich(event)
+            with recorded_by(answers):
+                await self._enrich(event)
         except OutboxUnavailable:
             raise
         except Exception as exc:  # noqa: BLE001 - the one place; the lane judges it
             if not isinstance(exc, PipelineError):
                 self._log.error("failed unexpectedly", event=event.id, trace=trace(exc))
+            if isinstance(exc, Reject) and answers.heard:
+                self.lane.succeeded()  # the peer answers, so it is not the peer's trouble
             verdict = self.lane.judge(
                 exc,
                 item=event.id,

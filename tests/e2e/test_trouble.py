@@ -52,6 +52,17 @@ async def test_a_rejected_guest_parks_with_its_bookings_and_the_reason(here: Wor
     assert reasons["booking"] == reasons["tag"] == "guest d1 parked"
 
 
+async def test_a_clear_refusal_by_roller_shows_that_it_works_again(here: World) -> None:
+    """Five failures are the peer's trouble; an answer about one guest says that it is over."""
+    await here.control("roller", "faults", {"kind": "500", "path": "/guests", "count": 5})
+    await here.control("roller", "faults", {"kind": "409", "path": "/guests"})
+    async with here.running():
+        await here.play(bookings=5, guests=5, seed=1)
+        status = await here.settled()
+    assert status.events["parked"] == 5
+    assert (status.sources["leeds"].state, status.sources["leeds"].last_error) == ("up", None)
+
+
 async def test_better_details_bring_a_parked_guest_and_its_bookings_back(here: World) -> None:
     """Nobody has to retry by hand what the next event cures."""
     await here.control("stampede", "faults", {"kind": "400", "path": "/v1/guests", "count": 1})
