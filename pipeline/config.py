@@ -37,12 +37,12 @@ class Server(Struct, frozen=True, kw_only=True):
     shutdown_grace: Duration = Duration(20)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Refuse an admin listener that the network reaches without a token."""
+        """Refuse an admin listener in the other's place, or reached without a token."""
         if self.max_body < _SMALLEST_BODY:
             yield "max_body", f"must be at least {_SMALLEST_BODY} bytes"
         if self.admin_token is None and not _is_local(self.admin):
             yield "admin_token", f"required, because admin = {self.admin} is not a loopback address"
-        if self.listen == self.admin and self.listen.port != 0:
+        if self.listen.is_same(self.admin):
             yield "admin", "must differ from listen"
 
 

@@ -145,6 +145,23 @@ def test_what_is_not_said_is_as_the_contract_shows_it(loaded: Loader) -> None:
     assert ours.rate_limit.reserved == theirs.rate_limit.reserved == 20
 
 
+@pytest.mark.parametrize(
+    ("listen", "admin"),
+    [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:7", "127.0.0.1:8"),
+        ("127.0.0.1:7", "127.0.0.2:7"),
+        ("unix:a", "unix:b"),
+        ("unix:a", "127.0.0.1:7"),
+        ("127.0.0.1:0", "unix:a"),
+    ],
+)
+def test_two_places_to_listen_are_two(loaded: Loader, listen: str, admin: str) -> None:
+    """Port 0 is a free port for each."""
+    server = loaded(f'[server]\nlisten = "{listen}"\nadmin = "{admin}"\n{_LEAST}').server
+    assert not server.listen.is_same(server.admin)
+
+
 def test_what_has_no_default_is_absent(loaded: Loader) -> None:
     """It is asked from ROLLER, or not used."""
     config = loaded(_LEAST)
@@ -185,6 +202,10 @@ def test_a_section_may_say_only_what_differs(loaded: Loader) -> None:
         ('[server]\nadmin = "0.0.0.0:8081"', "server.admin_token", "required"),
         ('[server]\nadmin = "example.com:1"', "server.admin_token", "required"),
         ('[server]\nadmin = "127.0.0.1:8080"', "server.admin", "must differ"),
+        ('[server]\nlisten = "[::1]:7"\nadmin = "[0::1]:7"', "server.admin", "must differ"),
+        ('[server]\nlisten = "localhost:7"\nadmin = "127.0.0.1:7"', "server.admin", "must differ"),
+        ('[server]\nlisten = "unix:a"\nadmin = "unix:a"', "server.admin", "must differ"),
+        ('[server]\nlisten = "unix:./a"\nadmin = "unix:b/../a"', "server.admin", "must differ"),
         ('[server]\nadmin_hosts = "a"', "server.admin_hosts", "expected array"),
         ("[server]\nadmin_hosts = [7]", "server.admin_hosts", "expected str"),
         ("[server]\nmax_body = 1", "server.max_body", "at least"),
