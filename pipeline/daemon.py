@@ -40,7 +40,7 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
     log = Log(clock, level=config.log.level, style=config.log.format)
     path = config.outbox.path
     try:
-        async with open_outbox(path) as outbox, client() as http, _library_warnings(log):
+        async with open_outbox(path) as outbox, client() as http, _library_warnings(log, clock):
             await outbox.recover(now=clock.now())
             await _park_unconfigured(config, outbox, clock, log)
             tokens = Tokens(path.with_name(path.name + ".tokens"), clock)
@@ -204,9 +204,9 @@ async def _listen(
 
 
 @asynccontextmanager
-async def _library_warnings(log: Log) -> AsyncIterator[None]:
+async def _library_warnings(log: Log, clock: Clock) -> AsyncIterator[None]:
     """Bring the warnings of libraries into our log, in place of what they would print."""
-    bridge = Bridge(log)
+    bridge = Bridge(log, clock)
     root = logging.getLogger()
     root.addHandler(bridge)
     try:
