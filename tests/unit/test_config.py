@@ -349,6 +349,12 @@ def test_public_url_must_be_https(refused: Refused) -> None:
     assert list(refused(text)) == ["sources.leeds.public_url"]
 
 
+def test_a_key_without_a_name_is_refused(refused: Refused) -> None:
+    """As every key that is not known."""
+    [complaint] = refused(f'"" = ["a"]\n{_LEAST}')
+    assert complaint.startswith("there is no such key")
+
+
 def test_two_destinations_must_not_share_a_key(refused: Refused) -> None:
     """The allowance is the key's: each would spend the whole of it."""
     stampede = _LEAST[_LEAST.index("[destinations.stampede]") :]
@@ -457,6 +463,31 @@ def test_a_secret_in_plain_text_works_and_is_warned_of(
     [warning] = loaded(_LEAST.replace(old, new)).warnings()
     assert warning.startswith(f"{path}: ")
     assert "plain text:" in warning
+
+
+def test_what_is_given_and_has_no_effect_yet_is_warned_of(loaded: Loader) -> None:
+    """Whoever wrote it relies on it: consent that is checked first, say."""
+    warned = [warning.partition(": ") for warning in loaded(_WHOLE).warnings()]
+    assert [(path, sentence) for path, _, sentence in warned if path != "alerts"] == [
+        (path, "has no effect in this version")
+        for path in (
+            "sources.leeds.public_url",
+            "sources.leeds.reconcile",
+            "sources.leeds.products",
+            "destinations.stampede.registration_path",
+            "destinations.stampede.first_contact",
+            "destinations.stampede.visit_updates",
+        )
+    ]
+
+
+def test_what_says_just_what_this_version_does_is_not_warned_of(loaded: Loader) -> None:
+    """There is nothing to rely on that is not there."""
+    text = _LEAST.replace(
+        'client_id = "venue"', 'client_id = "venue"\nreconcile = "off"\nproducts = "off"'
+    )
+    text += 'first_contact = "trust"\nvisit_updates = []\n'
+    assert list(loaded(text).warnings()) == []
 
 
 def test_a_source_that_goes_nowhere_is_warned_of(loaded: Loader) -> None:
