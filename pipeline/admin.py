@@ -17,6 +17,7 @@ from aiohttp.typedefs import Handler, Middleware
 from pipeline.api import add_routes
 from pipeline.config import Server
 from pipeline.desk import Desk
+from pipeline.errors import OutboxUnavailable
 from pipeline.report import Reporter
 
 #: A name or an address, an IPv6 one in brackets, and a port.
@@ -65,8 +66,11 @@ class _Admin:
         return web.Response(status=503 if reasons else 200, text="\n".join(reasons) or "ready")
 
     async def status(self, _: web.Request) -> web.Response:
-        """Give the status document."""
-        body = msgspec.json.encode(await self._reporter.status())
+        """Give the status document; 503 with the reason while the outbox cannot be read."""
+        try:
+            body = msgspec.json.encode(await self._reporter.status())
+        except OutboxUnavailable as exc:
+            return _no(503, str(exc))
         return web.Response(body=body, content_type="application/json")
 
 

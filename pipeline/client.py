@@ -28,9 +28,13 @@ class Refused(PipelineError):
 async def fetch_status(server: Server) -> Status | None:
     """Give the status document; None when no daemon answers at `server.admin`.
 
-    Raises PipelineError when something answers that is not our daemon, or refuses us.
+    Raises PipelineError when something answers that is not our daemon, refuses us, or cannot tell.
     """
-    body = await call(server, "GET", "/api/status")
+    try:
+        body = await call(server, "GET", "/api/status")
+    except Refused as exc:
+        msg = f"the daemon at {server.admin} cannot tell: {exc}"
+        raise PipelineError(msg) from exc
     if body is None:
         return None
     try:

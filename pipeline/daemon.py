@@ -41,7 +41,7 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
     log = Log(clock, level=config.log.level, style=config.log.format)
     path = config.outbox.path
     try:
-        async with open_outbox(path) as outbox, client() as http, _library_warnings(log):
+        async with open_outbox(path) as outbox, client() as http, _library_warnings(log, clock):
             await outbox.recover(now=clock.now())
             await _park_unconfigured(config, outbox, clock, log)
             tokens = Tokens(path.with_name(path.name + ".tokens"), clock)
@@ -52,6 +52,8 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
                 newest = 2 * limit.requests
                 entries = await outbox.ledger.entries(name, newest=newest)
                 deliverer.budget.restore(entries)
+            for name, door in stages.doors.items():
+                door.last_event_at = await outbox.overview.last_received(name)
             reporter = Reporter(config, outbox, stages, clock)
             await _Daemon(config, outbox, stages, reporter, clock, log).run(stop)
             await outbox.recover(now=clock.now())
@@ -204,9 +206,9 @@ async def _listen(
 
 
 @asynccontextmanager
-async def _library_warnings(log: Log) -> AsyncIterator[None]:
+async def _library_warnings(log: Log, clock: Clock) -> AsyncIterator[None]:
     """Bring the warnings of libraries into our log, in place of what they would print."""
-    bridge = Bridge(log)
+    bridge = Bridge(log, clock)
     root = logging.getLogger()
     root.addHandler(bridge)
     try:

@@ -6,7 +6,7 @@ Every method that changes something returns once the change is on disk, and one 
 transaction. All times are integer microseconds (`clock.py`).
 """
 
-from collections.abc import Awaitable, Collection, Sequence
+from collections.abc import Awaitable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -284,6 +284,15 @@ class Overview(Protocol):
 
     async def oldest_due(self, *, now: int) -> int | None:
         """Tell since when the item that is due for longest is due."""
+
+    async def later(self, *, now: int) -> Mapping[str, int]:
+        """Count, by destination, what waits and is not due, or waits for a guest that is not.
+
+        Its cost grows with that count alone: little, unless much has failed.
+        """
+
+    async def last_received(self, source: str) -> int | None:
+        """Tell when a source's newest event was received; None if it is not among the newest."""
 
 
 class Records(Protocol):

@@ -75,6 +75,8 @@ async def _everything(outbox: SqliteOutbox) -> None:
     await outbox.overview.counts()
     await outbox.overview.oldest_due(now=T0)
     await _looked_at(outbox)
+    await outbox.overview.later(now=T0)
+    await outbox.overview.last_received("leeds")
     await outbox.shed(before=T0, attempts_before=T0)
 
 
