@@ -66,6 +66,7 @@ class Assembly:
         self._dice = random.Random()
         traits = {name: _traits(settings) for name, settings in config.sources.items()}
         self._means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
+        self.meters = self._means.meters
         self._enriched: Feed[Event] = Feed(_FEED)
         self._owed: dict[str, Feed[int]] = {name: Feed(_FEED) for name in config.destinations}
 
@@ -125,7 +126,8 @@ class Assembly:
     def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
         secret = settings.client_secret.reveal()
         credentials = fingerprint(settings.base_url, settings.client_id, secret)
-        return PeerSession(f"{settings.type}.{name}", self._http, self._tokens, credentials)
+        peer = f"{settings.type}.{name}"
+        return PeerSession(peer, self._http, self._tokens, credentials, self.meters)
 
 
 def _traits(settings: SourceSettings) -> SourceTraits:
