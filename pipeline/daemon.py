@@ -185,7 +185,9 @@ class _Daemon:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[None]:
-        desk = Desk(self._outbox.records, self._outbox.repair, self._clock, self._stages.wake)
+        desk = Desk(
+            self._outbox.records, self._outbox.repair, self._clock, self._stages.wake, self._log
+        )
         gauges = Gauges(self._outbox, self._stages, self._meters, self._clock)
         app = admin_app(self._config.server, self._reporter, desk, gauges)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

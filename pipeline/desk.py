@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from msgspec import Struct
 
 from pipeline.clock import Clock
+from pipeline.log import Log
 from pipeline.outbox import Changed, Records, Repair
 
 #: Rows of one transaction; more would let webhooks wait.
@@ -27,28 +28,36 @@ class Desk:
     """Retries and drops; `wake` lets the stages look at once."""
 
     def __init__(
-        self, records: Records, repair: Repair, clock: Clock, wake: Callable[[], None]
+        self,
+        records: Records,
+        repair: Repair,
+        clock: Clock,
+        wake: Callable[[], None],
+        log: Log | None = None,
     ) -> None:
         self.records = records
         self._repair = repair
         self._clock = clock
         self._wake = wake
+        self._log = log
 
     async def retry_events(self, ids: Sequence[int]) -> Changed:
         """Process events again."""
-        return self._done(await self._repair.retry_events(ids, now=self._clock.now()))
+        return self._done("retried", await self._repair.retry_events(ids, now=self._clock.now()))
 
     async def drop_events(self, ids: Sequence[int]) -> Changed:
         """Ignore events from now on."""
-        return self._done(await self._repair.drop_events(ids, now=self._clock.now()))
+        return self._done("dropped", await self._repair.drop_events(ids, now=self._clock.now()))
 
     async def retry_deliveries(self, ids: Sequence[int]) -> Changed:
         """Try deliveries again, and what parked with them."""
-        return self._done(await self._repair.retry_deliveries(ids, now=self._clock.now()))
+        changed = await self._repair.retry_deliveries(ids, now=self._clock.now())
+        return self._done("retried", changed)
 
     async def drop_deliveries(self, ids: Sequence[int]) -> Changed:
         """Let deliveries go, and what waits for them."""
-        return self._done(await self._repair.drop_deliveries(ids, now=self._clock.now()))
+        changed = await self._repair.drop_deliveries(ids, now=self._clock.now())
+        return self._done("dropped", changed)
 
     async def retry_parked_events(self, source: str | None, before: int | None) -> Batch:
         """Process some of the parked events again."""
@@ -62,9 +71,11 @@ class Desk:
         ids = await self.records.parked_deliveries(destination, before=since, limit=AT_ONCE)
         return _batch(ids, await self.retry_deliveries(ids), since)
 
-    def _done(self, changed: Changed) -> Changed:
+    def _done(self, what: str, changed: Changed) -> Changed:
         if changed.ids:
             self._wake()
+            if self._log is not None:
+                self._log.info(what, ids=changed.ids)
         return changed
 
 

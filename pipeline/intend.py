@@ -64,8 +64,17 @@ class Intender:
     async def _settle(self, event: Event) -> None:
         now = self._clock.now()
         intents = await self._intents(event, now)
-        await self._outbox.deliveries.settle(event, intents, now=now)
+        settled = await self._outbox.deliveries.settle(event, intents, now=now)
         self._log.info("enriched", event=event.id, source=event.source, deliveries=len(intents))
+        for one in settled:
+            if one.superseded_by is not None:
+                self._log.info(
+                    "superseded", event=event.id, delivery=one.delivery, by=one.superseded_by
+                )
+            elif one.reason is not None:
+                self._log.info(
+                    one.state.value, event=event.id, delivery=one.delivery, reason=one.reason
+                )
         for destination in {intent.destination for intent in intents}:
             self._lanes[destination].offer(event.id)
 

@@ -129,12 +129,16 @@ class Teller:
                 failed=verdict.failed,
                 now=now,
             )
-            self._log.warning("held back", delivery=delivery.id, reason=verdict.reason)
+            self._log.warning(
+                "held back", delivery=delivery.id, event=delivery.event, reason=verdict.reason
+            )
             return
         parked = verdict.fate is Fate.PARK
         state = DeliveryState.PARKED if parked else DeliveryState.SKIPPED
         await self._outbox.deliveries.close(delivery, state, verdict.reason, ending, now=now)
-        self._log.info(state.value, delivery=delivery.id, reason=verdict.reason)
+        self._log.info(
+            state.value, delivery=delivery.id, event=delivery.event, reason=verdict.reason
+        )
 
     def _lock(self, person: str | None) -> asyncio.Lock:
         return self._people.setdefault(person or "", asyncio.Lock()) if person else asyncio.Lock()

@@ -65,6 +65,15 @@ class Intent(Struct, frozen=True, kw_only=True):
     customer: str | None
 
 
+class Settled(Struct, frozen=True, kw_only=True):
+    """A delivery as an event has left it."""
+
+    delivery: int
+    state: DeliveryState
+    reason: str | None
+    superseded_by: int | None
+
+
 class Learnt(Struct, frozen=True, kw_only=True):
     """What a destination knows since a request succeeded."""
 
@@ -202,8 +211,8 @@ class Facts(Protocol):
 class Deliveries(Protocol):
     """What transform and deliver need."""
 
-    async def settle(self, event: Event, intents: Sequence[Intent], *, now: int) -> None:
-        """Make an event's deliveries and call it done.
+    async def settle(self, event: Event, intents: Sequence[Intent], *, now: int) -> list[Settled]:
+        """Make an event's deliveries and call it done; tell of these, and of what they replaced.
 
         A booking's new delivery supersedes those that have not gone out; if the event is older
         than what is known, its own delivery is superseded by the next newer one. A guest's or a

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event, ToldGuest
-from pipeline.outbox import Ending, Intent, Learnt
+from pipeline.outbox import Ending, Intent, Learnt, Settled
 from pipeline.outbox.file import Readers
 from pipeline.outbox.ledger import end_attempt
 from pipeline.outbox.query import rows
@@ -40,13 +40,13 @@ class SqliteDeliveries:
         self._writer = writer
         self._readers = readers
 
-    async def settle(self, event: Event, intents: Sequence[Intent], *, now: int) -> None:
+    async def settle(self, event: Event, intents: Sequence[Intent], *, now: int) -> list[Settled]:
         """Make an event's deliveries and call it done."""
 
-        def unit(connection: sqlite3.Connection) -> None:
-            settle(connection, event, intents, now)
+        def unit(connection: sqlite3.Connection) -> list[Settled]:
+            return settle(connection, event, intents, now)
 
-        await self._writer.do(unit)
+        return await self._writer.do(unit)
 
     async def claim(
         self, destination: str, *, most: int, probe: bool, now: int, until: int

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
-from pipeline.outbox import Intent
+from pipeline.outbox import Intent, Settled
 from pipeline.outbox.query import rows
-from pipeline.outbox.supersede import supersede, supersede_bookings
+from pipeline.outbox.supersede import Replaced, supersede, supersede_bookings
 
 _INSERT = """
     INSERT INTO delivery (event, source, destination, kind, detail, booking, reference, customer,
@@ -23,7 +23,7 @@ _INSERT = """
 
 def settle(
     connection: sqlite3.Connection, event: Event, intents: Sequence[Intent], now: int
-) -> None:
+) -> list[Settled]:
     """Make an event's deliveries and call it done; see `Deliveries.settle`."""
     ended = rows(
         connection,
@@ -32,15 +32,26 @@ def settle(
         (now, event.id),
     )
     if not ended:  # its lease ran out and another went on with it: that one makes the deliveries
-        return
+        return []
+    replaced: Replaced = []
     for destination in dict.fromkeys(intent.destination for intent in intents):
         mine = [intent for intent in intents if intent.destination == destination]
-        guest = _guest(connection, event, mine, now)
+        guest = _guest(connection, event, mine, now, replaced)
         for intent in mine:
             if intent.kind is DeliveryKind.BOOKING:
-                _booking(connection, event, intent, guest, now)
+                replaced += _booking(connection, event, intent, guest, now)
             elif intent.kind is DeliveryKind.TAG:
-                _tag(connection, event, intent, guest, now)
+                replaced += _tag(connection, event, intent, guest, now)
+    made = rows(
+        connection,
+        "SELECT id, state, reason, superseded_by FROM delivery WHERE event = ? ORDER BY id",
+        (event.id,),
+    )
+    superseded = [(old, DeliveryState.SUPERSEDED, None, new) for old, new in replaced]
+    return [
+        Settled(delivery=row[0], state=DeliveryState(row[1]), reason=row[2], superseded_by=row[3])
+        for row in [*made, *superseded]
+    ]
 
 
 def ensure_guest(
@@ -58,7 +69,11 @@ def ensure_guest(
 
 
 def _guest(
-    connection: sqlite3.Connection, event: Event, intents: Sequence[Intent], now: int
+    connection: sqlite3.Connection,
+    event: Event,
+    intents: Sequence[Intent],
+    now: int,
+    replaced: Replaced,
 ) -> int | None:
     """Make the guest's delivery, or find the one that is open; None when neither is."""
     customer = next((intent.customer for intent in intents if intent.customer), None)
@@ -75,7 +90,7 @@ def _guest(
     made = _insert(connection, _row(event, wanted, None, now))
     for guest, state in found:
         if state is DeliveryState.PARKED:
-            supersede(connection, guest, made, now)
+            replaced += supersede(connection, guest, made, now)
     return made
 
 
@@ -87,20 +102,21 @@ def _hurry(connection: sqlite3.Connection, guest: int, priority: int) -> None:
 
 def _booking(
     connection: sqlite3.Connection, event: Event, intent: Intent, guest: int | None, now: int
-) -> None:
+) -> Replaced:
     newer = _next_newer(connection, event, intent.destination)
     if newer is not None:
         _insert(connection, _row(event, intent, newer, now))
-        return
+        return []
     if intent.state is DeliveryState.SKIPPED and _is_under_way(connection, event, intent):
         # What the destination will know is open until then, so it is decided anew.
         intent = msgspec.structs.replace(intent, state=DeliveryState.WAITING, reason=None)
     made = _insert(connection, _row(event, intent, None, now))
     waiting = intent.state is DeliveryState.WAITING
     # A skipped one is replaced only by what can be sent, for its reason still holds otherwise.
-    supersede_bookings(connection, made, skipped=waiting, now=now)
+    replaced = supersede_bookings(connection, made, skipped=waiting, now=now)
     if waiting and guest is not None:
         _wait_for(connection, made, guest)
+    return replaced
 
 
 def _is_under_way(connection: sqlite3.Connection, event: Event, intent: Intent) -> bool:
@@ -116,8 +132,9 @@ def _is_under_way(connection: sqlite3.Connection, event: Event, intent: Intent) 
 
 def _tag(
     connection: sqlite3.Connection, event: Event, intent: Intent, guest: int | None, now: int
-) -> None:
+) -> Replaced:
     """Make a tag's delivery, unless one waits; one under way may say what was true before."""
+    replaced: Replaced = []
     found = rows(
         connection,
         """SELECT id, state FROM delivery
@@ -133,9 +150,10 @@ def _tag(
     else:
         tag = _insert(connection, _row(event, intent, None, now))
         for [parked, _] in found:
-            supersede(connection, parked, tag, now)
+            replaced += supersede(connection, parked, tag, now)
     if guest is not None:
         _wait_for(connection, tag, guest)
+    return replaced
 
 
 def _next_newer(connection: sqlite3.Connection, event: Event, destination: str) -> int | None:

@@ -35,7 +35,11 @@ def give_way(connection: sqlite3.Connection, delivery: int, kind: DeliveryKind, 
     return bool(found)
 
 
-def supersede(connection: sqlite3.Connection, old: int, new: int, now: int) -> None:
+#: Deliveries that were superseded, each with its successor.
+Replaced = list[tuple[int, int]]
+
+
+def supersede(connection: sqlite3.Connection, old: int, new: int, now: int) -> Replaced:
     """End a delivery in favour of a newer one; what waits for it, or parked with it, waits anew."""
     rows(
         connection,
@@ -51,16 +55,17 @@ def supersede(connection: sqlite3.Connection, old: int, new: int, now: int) -> N
            WHERE waits_for = ?3""",
         (new, now, old),
     )
+    return [(old, new)]
 
 
 def supersede_bookings(
     connection: sqlite3.Connection, newest: int, *, skipped: bool, now: int
-) -> None:
+) -> Replaced:
     """End what a booking's newest delivery replaces, each in favour of its immediate successor.
 
     With `skipped` also what was skipped, for its reason holds no longer.
     """
-    rows(
+    return rows(
         connection,
         """UPDATE delivery AS d
            SET state = 'superseded', reason = NULL, waits_for = NULL, updated_at = ?2,
@@ -72,6 +77,7 @@ def supersede_bookings(
            FROM (SELECT source, booking, destination FROM delivery WHERE id = ?1) AS same
            WHERE d.source = same.source AND d.booking = same.booking
              AND d.destination = same.destination AND d.kind = 'booking' AND d.id <> ?1
-             AND (d.state IN ('waiting', 'parked') OR (?3 AND d.state = 'skipped'))""",
+             AND (d.state IN ('waiting', 'parked') OR (?3 AND d.state = 'skipped'))
+           RETURNING id, superseded_by""",
         (newest, now, skipped),
     )

@@ -1,0 +1,104 @@
+"""Nobody's name, address or number, and no secret, is anywhere but where it has to be."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from pipeline.cli import main
+from pipeline.client import call
+from tests.e2e.world import World, world
+
+#: In every field of a guest, each with a word that is nowhere else.
+_GUEST = {
+    "firstName": "Markerfirst",
+    "lastName": "Markerlast",
+    "email": "marker.mail@example.com",
+    "phone": "+44 7400 123456",
+    "gender": "Female",
+    "dateOfBirth": "1980-02-03",
+    "address": {"street": "1 Marker Street", "suburb": "Markerby", "postcode": "MK1 2RK"},
+}
+
+#: In every field of a booking where a person may write something.
+_BOOKING = {
+    "name": "Markerbooker",
+    "comments": "call Markercomment",
+    "posNotes": "Markernote",
+}
+
+_SECRET = re.compile(r"secret|marker|7400\s?123456|1980-02-03|MK1", re.IGNORECASE)
+
+
+async def _said(here: World) -> dict[str, str]:
+    """Collect all that the daemon shows while it runs."""
+    said = {}
+    for path in ("/metrics", "/api/status", "/api/events?limit=1000", "/api/deliveries?limit=1000"):
+        said[path] = (await call(here.config.server, "GET", path) or b"").decode()
+    for what in ("events", "deliveries"):
+        for row in msgspec.json.decode(said[f"/api/{what}?limit=1000"]):
+            path = f"/api/{what}/{row['id']}"
+            said[path] = (await call(here.config.server, "GET", path) or b"").decode()
+    for view in ("events", "deliveries", "attempts", "parked", "backlog", "budget"):
+        said[view] = repr(here.rows(f"SELECT * FROM {view}"))
+    return said
+
+
+async def _commands(here: World) -> None:
+    ids = [row[0] for row in here.rows("SELECT id FROM events UNION SELECT id FROM deliveries")]
+    for arguments in (
+        ["status"],
+        ["events", "list"],
+        ["deliveries", "list"],
+        *(["explain", name] for name in ids),
+    ):
+        await asyncio.to_thread(main, [*arguments, "--config", str(here.path)])
+
+
+@pytest.mark.parametrize("fault", [None, "400", "500", "garbage", "reset"], ids=str)
+async def test_no_surface_shows_a_person_or_a_secret(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str | None
+) -> None:
+    """Logs are kept for years, screens are photographed, and metrics leave the house."""
+    async with world(tmp_path) as here:
+        async with here.running():
+            customer = await here.guest(**_GUEST)
+            if fault is not None:
+                faults = {"kind": fault, "path": "/v1/", "count": 6}
+                await here.control("stampede", "faults", faults)
+            await here.book(booking={"customerId": customer, **_BOOKING})
+            assert await here.post(b'{"id": "1", "name": "Markerbad", "type": {}}') == 200
+            assert await here.post(b"Markerbad", key="Markerkey") == 503
+            await here.settled()
+            said = await _said(here)
+            await _commands(here)
+        found = capsys.readouterr()
+        said |= {"stdout": found.out, "stderr": found.err}
+        guests = (await here.state("stampede"))["guests"]
+    shown = {where: match[0] for where, text in said.items() if (match := _SECRET.search(text))}
+    assert shown == {}
+    assert len(said) > 12
+    if fault != "400":
+        assert "marker.mail@example.com" in repr(guests), "it was told to whom it has to be"
+
+
+async def test_one_id_leads_from_the_webhook_to_its_requests(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever looks for a booking in the log searches for its event."""
+    async with world(tmp_path) as here:
+        async with here.running():
+            await here.book(booking={})
+            await here.settled()
+            await here.book(booking={"status": "Draft"})
+            await here.settled()
+        lines = [msgspec.json.decode(line) for line in capsys.readouterr().err.splitlines()]
+    story = [line["message"] for line in lines if line.get("event") == 1]
+    assert story[:3] == ["received", "enriched", "delivered"]
+    requests = {line["attempt"] for line in lines if line["message"] == "delivered"}
+    assert {f"a{number}" for number in requests} <= {
+        row[0] for row in here.rows("SELECT id FROM attempts WHERE delivery IS NOT NULL")
+    }
+    assert "skipped" in [line["message"] for line in lines if line.get("event") == 2]
