@@ -124,7 +124,14 @@ class Assembly:
 def _traits(settings: SourceSettings) -> SourceTraits:
     return SourceTraits(
         venue=VenueDetails(
-            timezone=settings.timezone, currency=settings.currency, country=settings.country
+            timezone=_plain(settings.timezone),
+            currency=_plain(settings.currency),
+            country=_plain(settings.country),
         ),
         adults_only=settings.adults_only,
     )
+
+
+def _plain(text: str | None) -> str | None:
+    """Make a plain text of a setting's own type, which msgspec would refuse to encode."""
+    return None if text is None else str(text)
