@@ -57,7 +57,7 @@ class Assembly:
         self._tokens = tokens
         self._clock = clock
         self._dice = random.Random()
-        traits = {name: _traits(settings) for name, settings in config.sources.items()}
+        traits = {name: source_traits(settings) for name, settings in config.sources.items()}
         self._means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
         self._enriched: Feed[Event] = Feed(_FEED)
         self._owed: dict[str, Feed[int]] = {name: Feed(_FEED) for name in config.destinations}
@@ -116,12 +116,23 @@ class Assembly:
         return Lane(self._config.retry, self._clock, self._dice)
 
     def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
-        secret = settings.client_secret.reveal()
-        credentials = fingerprint(settings.base_url, settings.client_id, secret)
-        return PeerSession(f"{settings.type}.{name}", self._http, self._tokens, credentials)
+        return peer_session(name, settings, self._http, self._tokens)
 
 
-def _traits(settings: SourceSettings) -> SourceTraits:
+def peer_session(
+    name: str,
+    settings: SourceSettings | DestinationSettings,
+    http: aiohttp.ClientSession,
+    tokens: Tokens,
+) -> PeerSession:
+    """Make the way to a peer; its token is found by the credentials that fetched it."""
+    secret = settings.client_secret.reveal()
+    credentials = fingerprint(settings.base_url, settings.client_id, secret)
+    return PeerSession(f"{settings.type}.{name}", http, tokens, credentials)
+
+
+def source_traits(settings: SourceSettings) -> SourceTraits:
+    """Give what the configuration says of a source that its deliveries depend on."""
     return SourceTraits(
         venue=VenueDetails(
             timezone=_plain(settings.timezone),
