@@ -14,7 +14,10 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Handler, Middleware
 
+from pipeline.api import add_routes
 from pipeline.config import Server
+from pipeline.desk import Desk
+from pipeline.errors import OutboxUnavailable
 from pipeline.report import Reporter
 
 #: A name or an address, an IPv6 one in brackets, and a port.
@@ -35,7 +38,7 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-def admin_app(server: Server, reporter: Reporter) -> web.Application:
+def admin_app(server: Server, reporter: Reporter, desk: Desk) -> web.Application:
     """Make the application of the admin listener."""
     app = web.Application(middlewares=[_guard(server)])
     app.on_response_prepare.append(_harden)
@@ -43,6 +46,7 @@ def admin_app(server: Server, reporter: Reporter) -> web.Application:
     app.router.add_get("/healthz", admin.healthz)
     app.router.add_get("/readyz", admin.readyz)
     app.router.add_get("/api/status", admin.status)
+    add_routes(app, desk)
     return app
 
 
@@ -62,8 +66,11 @@ class _Admin:
         return web.Response(status=503 if reasons else 200, text="\n".join(reasons) or "ready")
 
     async def status(self, _: web.Request) -> web.Response:
-        """Give the status document."""
-        body = msgspec.json.encode(await self._reporter.status())
+        """Give the status document; 503 with the reason while the outbox cannot be read."""
+        try:
+            body = msgspec.json.encode(await self._reporter.status())
+        except OutboxUnavailable as exc:
+            return _no(503, str(exc))
         return web.Response(body=body, content_type="application/json")
 
 

@@ -39,6 +39,13 @@ class Stages(Struct, kw_only=True):
     intender: Intender
     deliverers: Mapping[str, Deliverer]
 
+    def wake(self) -> None:
+        """Let all look at the outbox at once: somebody has changed it by hand."""
+        for enricher in self.enrichers.values():
+            enricher.wake()
+        for deliverer in self.deliverers.values():
+            deliverer.wake()
+
 
 class Assembly:
     """Makes the stages of one configuration."""

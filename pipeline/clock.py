@@ -80,3 +80,11 @@ def _iso_millisecond(milliseconds: int) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     second = datetime.fromtimestamp(seconds, tz=UTC).replace(tzinfo=None)
     return f"{second.isoformat()}.{rest:03}Z"
+
+
+def span(seconds: float) -> str:
+    """Write seconds as people say them: 45 s, 15 min, 3 h, 4 d."""
+    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
+        if seconds >= 2 * length or seconds == length:
+            return f"{seconds / length:.0f} {unit}"
+    return f"{seconds:.0f} s"

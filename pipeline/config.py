@@ -37,12 +37,12 @@ class Server(Struct, frozen=True, kw_only=True):
     shutdown_grace: Duration = Duration(20)
 
     def problems(self) -> Iterator[tuple[str, str]]:
-        """Refuse an admin listener that the network reaches without a token."""
+        """Refuse an admin listener in the other's place, or reached without a token."""
         if self.max_body < _SMALLEST_BODY:
             yield "max_body", f"must be at least {_SMALLEST_BODY} bytes"
         if self.admin_token is None and not _is_local(self.admin):
             yield "admin_token", f"required, because admin = {self.admin} is not a loopback address"
-        if self.listen == self.admin and self.listen.port != 0:
+        if self.listen.is_same(self.admin):
             yield "admin", "must differ from listen"
 
 
@@ -101,6 +101,8 @@ class Config(Struct, frozen=True, kw_only=True):
     alerts: Alerts | None = None
     sources: Mapping[str, SourceSettings]
     destinations: Mapping[str, DestinationSettings]
+    #: Paths that are given in the file and have no effect yet. Without a name, so no key of it.
+    idle: tuple[str, ...] = msgspec.field(default=(), name="")
 
     def warnings(self) -> Iterator[str]:
         """Tell what works and is still not as it should be, as "path: sentence"."""
@@ -109,6 +111,8 @@ class Config(Struct, frozen=True, kw_only=True):
                 yield f'{path}: in plain text: better {{ env = "NAME" }}'
         if self.alerts:
             yield "alerts: not used by this version: nobody will be told"
+        for path in self.idle:
+            yield f"{path}: has no effect in this version"
         fed = {source for d in self.destinations.values() for source in d.source_names()}
         for name in sorted(self.sources.keys() - fed):
             yield f"sources.{name}: no destination takes it; its events will be ignored"
@@ -132,7 +136,7 @@ def load(path: Path) -> Config:
     reader.check_keys(table)
     if config is None or reader.problems:
         raise ConfigError([f"{path}: {problem}" for problem in reader.problems])
-    return config
+    return structs.replace(config, idle=tuple(reader.idle))
 
 
 class _Reader:
@@ -140,6 +144,8 @@ class _Reader:
 
     def __init__(self, folder: Path) -> None:
         self.problems: list[str] = []
+        #: What is given and has no effect.
+        self.idle: list[str] = []
         self._decode = decoder(folder)
         self._mapped: list[tuple[str, str]] = []
 
@@ -155,7 +161,7 @@ class _Reader:
         if not isinstance(table, dict):
             self.note(path, "expected a table")
             return None
-        fields = {field.encode_name: field for field in structs.fields(wanted)}
+        fields = {one.encode_name: one for one in structs.fields(wanted) if one.encode_name}
         for key in sorted(table.keys() - fields.keys()):
             known = ", ".join(sorted(fields))
             self.note(_join(path, key), f"there is no such key; known here: {known}")
@@ -172,6 +178,8 @@ class _Reader:
         for below, problem in made.problems() if hasattr(made, "problems") else ():
             if below not in lacking:
                 self.note(_join(path, below), problem)
+        unused = made.unused() if hasattr(made, "unused") else ()
+        self.idle += [_join(path, key) for key in unused if key in table]
         return None if lacking else made
 
     def check_mappings(self, table: Mapping[str, Any]) -> None:

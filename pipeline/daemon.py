@@ -11,6 +11,7 @@ from pipeline.admin import admin_app
 from pipeline.assembly import Assembly, Stages
 from pipeline.clock import SECOND, Clock, SystemClock
 from pipeline.config import Config
+from pipeline.desk import Desk
 from pipeline.errors import OutboxUnavailable, PipelineError
 from pipeline.listener import WebhookServer, start_site
 from pipeline.log import Bridge, Log
@@ -40,7 +41,7 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
     log = Log(clock, level=config.log.level, style=config.log.format)
     path = config.outbox.path
     try:
-        async with open_outbox(path) as outbox, client() as http, _library_warnings(log):
+        async with open_outbox(path) as outbox, client() as http, _library_warnings(log, clock):
             await outbox.recover(now=clock.now())
             await _park_unconfigured(config, outbox, clock, log)
             tokens = Tokens(tokens_beside(path), clock)
@@ -51,6 +52,8 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
                 newest = 2 * limit.requests
                 entries = await outbox.ledger.entries(name, newest=newest)
                 deliverer.budget.restore(entries)
+            for name, door in stages.doors.items():
+                door.last_event_at = await outbox.overview.last_received(name)
             reporter = Reporter(config, outbox, stages, clock)
             await _Daemon(config, outbox, stages, reporter, clock, log).run(stop)
             await outbox.recover(now=clock.now())
@@ -164,7 +167,8 @@ class _Daemon:
 
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[None]:
-        app = admin_app(self._config.server, self._reporter)
+        desk = Desk(self._outbox.records, self._outbox.repair, self._clock, self._stages.wake)
+        app = admin_app(self._config.server, self._reporter, desk)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:
@@ -202,9 +206,9 @@ async def _listen(
 
 
 @asynccontextmanager
-async def _library_warnings(log: Log) -> AsyncIterator[None]:
+async def _library_warnings(log: Log, clock: Clock) -> AsyncIterator[None]:
     """Bring the warnings of libraries into our log, in place of what they would print."""
-    bridge = Bridge(log)
+    bridge = Bridge(log, clock)
     root = logging.getLogger()
     root.addHandler(bridge)
     try:

@@ -11,9 +11,10 @@ from aiolimiter import AsyncLimiter
 from pipeline.attempt import Attempt
 from pipeline.budget import Budget
 from pipeline.clock import SECOND
-from pipeline.errors import LaneFailure, OutboxUnavailable, PipelineError
+from pipeline.errors import OutboxUnavailable, PipelineError
 from pipeline.feed import Feed
 from pipeline.lane import Lane
+from pipeline.log import trace
 from pipeline.means import Means
 from pipeline.model import Delivery, Outcome, Priority
 from pipeline.plugin import Destination
@@ -73,6 +74,10 @@ class Deliverer:
                     self._log.error("outbox failed", stage="deliver", reason=str(exc))
                     await self._owed.wait(_PAUSE)
                     continue
+                except Exception as exc:  # noqa: BLE001 - one lane must not end the daemon
+                    self._log.error("failed unexpectedly", stage="deliver", trace=trace(exc))
+                    self.lane.stumbled(exc)
+                    continue
                 if delivery is not None:
                     await self._free.acquire()
                     work = self._work(delivery, self._attempt(delivery.id), is_probe=probe)
@@ -81,6 +86,10 @@ class Deliverer:
     def stop(self) -> None:
         """Take no more deliveries."""
         self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Look at the outbox at once."""
         self._owed.ring()
 
     async def _choose(self) -> tuple[Delivery | None, bool]:
@@ -135,12 +144,10 @@ class Deliverer:
             self.lane.breaker.abandon()  # it tells of the token endpoint only
         except OutboxUnavailable:
             raise
-        except PipelineError as exc:
-            outcome, note = outcome_of(exc), str(exc)
-            failure = held(exc, self.budget)
-            self.lane.lane_failed(
-                failure if isinstance(failure, LaneFailure) else LaneFailure(note)
-            )
+        except Exception as exc:  # noqa: BLE001 - the lane judges it
+            if not isinstance(exc, PipelineError):
+                self._log.error("failed unexpectedly", destination=self._name, trace=trace(exc))
+            outcome, note = outcome_of(exc), self.lane.stumbled(held(exc, self.budget)).reason
             self._log.warning("peer failed", destination=self._name, reason=note)
         finally:
             attempt.settle()
@@ -153,6 +160,8 @@ class Deliverer:
         except OutboxUnavailable as exc:
             # Its lease ends by itself, and then the same truth is told again.
             self._log.error("outbox failed", stage="deliver", delivery=delivery.id, reason=str(exc))
+        except Exception as exc:  # noqa: BLE001 - likewise; it failed where it was to be recorded
+            self._log.error("failed unexpectedly", delivery=delivery.id, trace=trace(exc))
         finally:
             if is_probe:
                 self.lane.breaker.abandon()

@@ -11,12 +11,14 @@ from aiolimiter import AsyncLimiter
 from pipeline.clock import SECOND
 from pipeline.errors import NotYet, OutboxUnavailable, PipelineError, Reject, Skip
 from pipeline.feed import Feed
+from pipeline.flight import SharedFetch
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
 from pipeline.means import Means
 from pipeline.model import Booking, Event, EventState, Kind, Phase
 from pipeline.outbox import KnownBooking
 from pipeline.plugin import Source
+from pipeline.wire import recorded_by
 
 #: Events of one source that are enriched at the same time.
 _WORKERS = 8
@@ -30,6 +32,20 @@ _DAY = 86_400 * SECOND
 _TRIES_FOR_A_GUEST = 6
 
 _PAUSE = 1.0
+
+
+class _Answers:
+    """Hears whether the source has answered anything; its requests are not kept."""
+
+    def __init__(self) -> None:
+        self.heard = False
+
+    async def leaving(self, method: str, path: str) -> None:
+        """Let any request leave."""
+
+    def answered(self, _status: int) -> None:
+        """Take note that there was an answer."""
+        self.heard = True
 
 
 class Enricher:
@@ -63,7 +79,7 @@ class Enricher:
         self._log = means.log
         self._free = asyncio.Semaphore(_WORKERS)
         self._stopping = False
-        self._venue_lock = asyncio.Lock()
+        self._venue_fetch = SharedFetch()
 
     async def run(self) -> None:
         """Work until stopped; what is under way is finished first."""
@@ -75,6 +91,10 @@ class Enricher:
                     self._log.error("outbox failed", stage="enrich", reason=str(exc))
                     await self._arrivals.wait(_PAUSE)
                     continue
+                except Exception as exc:  # noqa: BLE001 - one lane must not end the daemon
+                    self._log.error("failed unexpectedly", stage="enrich", trace=trace(exc))
+                    self.lane.stumbled(exc)
+                    continue
                 for event in events:
                     await self._free.acquire()
                     work = self._work(event, is_probe=probe)
@@ -83,6 +103,10 @@ class Enricher:
     def stop(self) -> None:
         """Take no more events."""
         self._stopping = True
+        self.wake()
+
+    def wake(self) -> None:
+        """Look at the outbox at once."""
         self._arrivals.ring()
 
     async def _take(self) -> tuple[list[Event], bool]:
@@ -114,10 +138,15 @@ class Enricher:
 
     async def _work(self, event: Event, *, is_probe: bool) -> None:
         try:
-            await self._try(event)
+            if self.lane.breaker.is_open and not is_probe:
+                await self._put_back(event)  # what came meanwhile has changed what may go
+            else:
+                await self._try(event)
         except OutboxUnavailable as exc:
             # Its lease ends by itself, and then it is tried again.
             self._log.error("outbox failed", stage="enrich", event=event.id, reason=str(exc))
+        except Exception as exc:  # noqa: BLE001 - likewise; it failed where it was to be recorded
+            self._log.error("failed unexpectedly", event=event.id, trace=trace(exc))
         finally:
             if is_probe:
                 self.lane.breaker.abandon()
@@ -125,13 +154,17 @@ class Enricher:
             self._arrivals.ring()
 
     async def _try(self, event: Event) -> None:
+        answers = _Answers()
         try:
-            await self._enrich(event)
+            with recorded_by(answers):
+                await self._enrich(event)
         except OutboxUnavailable:
             raise
         except Exception as exc:  # noqa: BLE001 - the one place; the lane judges it
             if not isinstance(exc, PipelineError):
                 self._log.error("failed unexpectedly", event=event.id, trace=trace(exc))
+            if isinstance(exc, Reject) and answers.heard:
+                self.lane.succeeded()  # the peer answers, so it is not the peer's trouble
             verdict = self.lane.judge(
                 exc,
                 item=event.id,
@@ -142,6 +175,13 @@ class Enricher:
         else:
             # Without its body, which no stage needs any more: what waits in memory stays small.
             await self._enriched.put(msgspec.structs.replace(event, body=b""))
+
+    async def _put_back(self, event: Event) -> None:
+        now = self._clock.now()
+        reason = self.lane.last_error
+        await self._outbox.events.give_back(
+            event.id, due_at=now, reason=reason, failed=False, now=now
+        )
 
     async def _record(self, event: Event, verdict: Verdict) -> None:
         now = self._clock.now()
@@ -163,6 +203,8 @@ class Enricher:
         """Learn what the event's deliveries need; Skip when it has none."""
         if not self._is_mapped:
             raise Skip("no destination")
+        if event.kind is Kind.OTHER:
+            event = await self._read_anew(event)
         if event.kind is not Kind.BOOKING:
             raise Skip("not used yet" if event.kind is not Kind.OTHER else "not used")
         await self._know_venue()
@@ -170,6 +212,21 @@ class Enricher:
         if is_newest and booking.customer and booking.phase is not Phase.DRAFT:
             gone = booking.phase is Phase.CANCELLED
             await self._know_guest(event, booking.customer, is_cancelled=gone)
+
+    async def _read_anew(self, event: Event) -> Event:
+        """Read what could not be read when it came: that was perhaps an older version."""
+        found = self._source.envelope(event.body)
+        if found.kind is Kind.OTHER:
+            return event
+        await self._outbox.events.file_anew(event.id, found, now=self._clock.now())
+        return msgspec.structs.replace(
+            event,
+            kind=found.kind,
+            action=found.action,
+            occurred_at=found.occurred_at,
+            booking=found.booking,
+            reference=found.reference,
+        )
 
     async def _know_booking(self, event: Event) -> tuple[Booking, bool]:
         """Learn the booking's state; tell also whether this event is the newest of it."""
@@ -222,7 +279,7 @@ class Enricher:
         """Ask for the venue once a day, where the configuration does not say it all."""
         if self._gatherer.is_configured(self._name):
             return
-        async with self._venue_lock:
+        async with self._venue_fetch:
             known = await self._outbox.facts.venue(self._name)
             now = self._clock.now()
             if known is None or known.fetched_at + _DAY <= now:

@@ -17,6 +17,7 @@ from pipeline.errors import (
     Failure,
     LaneFailure,
     NotYet,
+    PipelineError,
     Reject,
     Retry,
     Skip,
@@ -89,8 +90,27 @@ class Lane:
             case Unreadable():
                 return Verdict(fate=Fate.PARK, reason=f"unreadable: {exc}")
             case _:
-                own = NotYet(f"unexpected {type(exc).__name__}: see the log")
+                own = NotYet(_unexpected(exc))
                 return self._own_failure(own, item, attempts, first_failure_at)
+
+    def stumbled(self, exc: Exception) -> LaneFailure:
+        """Take note of a failure that met no item: whatever it is, it is the lane's.
+
+        Gives it as it was taken.
+        """
+        match exc:
+            case LaneFailure():
+                failure = exc
+            case Retry():
+                failure = LaneFailure(exc.reason, after=exc.after)
+            case PipelineError():
+                failure = LaneFailure(str(exc))
+            case _:
+                failure = LaneFailure(_unexpected(exc))
+        # With the breaker open already, this was its probe: the next one is later.
+        self.breaker.probing()
+        self.lane_failed(failure)
+        return failure
 
     def lane_failed(self, exc: Retry) -> None:
         """Take note of a failure that is the peer's: no item ages by it."""
@@ -130,3 +150,8 @@ class Lane:
             return Verdict(fate=Fate.PARK, reason=f"given up: {exc.reason}")
         due_at = now + backoff.wait(self._policy, attempts + 1, floor=after, dice=self._dice)
         return Verdict(fate=Fate.BACK, reason=exc.reason, due_at=due_at, failed=True)
+
+
+def _unexpected(exc: Exception) -> str:
+    """Name a mistake of ours; its own text may quote somebody."""
+    return f"unexpected {type(exc).__name__}: see the log"

@@ -114,7 +114,7 @@ class _Protocol(RequestHandler):
                 self._handler_waiter.set_result(None)
         if self.transport is not None:
             self.transport.write(_accepted_at(int(time.time())) if accepted else _REFUSED)
-        if not accepted:
+        if not accepted or self._close:
             self.force_close()
             return False
         self._stay_alive()

@@ -16,10 +16,15 @@ from typing import TextIO
 
 import orjson
 
-from pipeline.clock import Clock, iso
+from pipeline.clock import SECOND, Clock, iso
 from pipeline.redact import redact
 
 _LEVELS = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+
+#: Microseconds for which a library's text is not told again, and how many texts are told apart.
+_QUIET = 60 * SECOND
+_MOST_TEXTS = 100
+_OTHERS = ("", "")
 
 #: Microseconds since 1970, level, message, fields.
 _Entry = tuple[int, str, str, dict[str, object]]
@@ -79,17 +84,21 @@ def _as_json(entry: _Entry) -> str:
     record = {"at": iso(now), "level": level, "message": message, **fields}
     try:
         line = orjson.dumps(record, default=str, option=orjson.OPT_APPEND_NEWLINE)
-    except orjson.JSONEncodeError:  # a number beyond 64 bits, say
-        texts = {name: str(value) for name, value in record.items()}
+    except orjson.JSONEncodeError:  # a number beyond 64 bits, say, or half a character
+        texts = {name: _plain(str(value)) for name, value in record.items()}
         line = orjson.dumps(texts, option=orjson.OPT_APPEND_NEWLINE)
     return line.decode()
+
+
+def _plain(text: str) -> str:
+    return text.encode(errors="backslashreplace").decode()
 
 
 def _as_text(entry: _Entry) -> str:
     now, level, message, fields = entry
     shown = datetime.fromtimestamp(now / 1e6).astimezone().strftime("%H:%M:%S")
     facts = " ".join(f"{name}={value}" for name, value in fields.items())
-    return f"{shown} {level:<7} {message:<14} {facts}\n"
+    return _plain(f"{shown} {level:<7} {message:<14} {facts}\n")
 
 
 def trace(exc: BaseException) -> str:
@@ -100,15 +109,42 @@ def trace(exc: BaseException) -> str:
 
 
 class Bridge(logging.Handler):
-    """Brings what libraries log into our lines."""
+    """Brings what libraries log into our lines, the same text at most once a minute.
 
-    def __init__(self, log: Log) -> None:
+    For each line of garbage that a stranger sends, aiohttp logs one.
+    """
+
+    def __init__(self, log: Log, clock: Clock) -> None:
         super().__init__(logging.WARNING)
         self._log = log
+        self._clock = clock
+        #: By logger and text: when it was last told, and how often it came since.
+        self._told: dict[tuple[str, str], tuple[int, int]] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
         """Pass a record on, without the arguments' values, which may be somebody's data."""
         # asyncio quotes whole exceptions below its first line.
         text = redact(str(record.msg).partition("\n")[0])
+        left_out = self._since_told(record.name, text)
+        if left_out is None:
+            return
         cause = record.exc_info[0].__name__ if record.exc_info and record.exc_info[0] else None
-        self._log.warning("library warned", logger=record.name, text=text, error=cause)
+        more = {"left_out": left_out} if left_out else {}
+        self._log.warning("library warned", logger=record.name, text=text, error=cause, **more)
+
+    def _since_told(self, name: str, text: str) -> int | None:
+        """Tell how many of a text were left out since the last; None if this one is, too."""
+        now = self._clock.boot()
+        key = (name, text)
+        if key not in self._told and len(self._told) >= _MOST_TEXTS:
+            self._told = {
+                k: v for k, v in self._told.items() if k == _OTHERS or now - v[0] < _QUIET
+            }
+            # Texts that are never the same share what room is left.
+            key = key if len(self._told) < _MOST_TEXTS else _OTHERS
+        at, left_out = self._told.get(key, (None, 0))
+        if at is not None and now - at < _QUIET:
+            self._told[key] = (at, left_out + 1)
+            return None
+        self._told[key] = (now, 0)
+        return left_out

@@ -5,9 +5,9 @@ or another plug-in; whatever it needs of the world comes through `Session`.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Protocol
+from typing import Annotated, Protocol
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pipeline.contact import Contact
 from pipeline.model import (
@@ -21,6 +21,9 @@ from pipeline.model import (
 )
 from pipeline.settings import RateLimit
 from pipeline.visit import Visit
+
+#: An access token that a header can carry: RFC 6749 appendix A.12, without spaces.
+AccessToken = Annotated[str, Meta(pattern=r"^[!-~]+\Z")]
 
 
 class Call(Struct, frozen=True, kw_only=True):

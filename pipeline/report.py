@@ -39,7 +39,8 @@ class Reporter:
 
     async def status(self) -> Status:
         """Give the whole document."""
-        sums = tally(await self._outbox.overview.counts())
+        overview = self._outbox.overview
+        sums, later = tally(await overview.counts()), await overview.later(now=self._clock.now())
         blockers = self.blockers()
         return Status(
             running=True,
@@ -48,9 +49,9 @@ class Reporter:
             reasons=(*blockers, *self._troubles()),
             events=sums.events,
             deliveries=sums.deliveries,
-            oldest_waiting_s=await oldest_waiting(self._outbox.overview, self._clock),
+            oldest_waiting_s=await oldest_waiting(overview, self._clock),
             destinations={
-                name: self._destination(deliverer, sums.waiting.get(name, 0))
+                name: self._destination(deliverer, sums.waiting.get(name, 0), later.get(name, 0))
                 for name, deliverer in self._stages.deliverers.items()
             },
             sources={name: self._source(name) for name in self._stages.doors},
@@ -71,11 +72,14 @@ class Reporter:
             if door.key_mismatch
         ]
 
-    def _destination(self, deliverer: Deliverer, waiting: int) -> DestinationStatus:
+    def _destination(self, deliverer: Deliverer, waiting: int, later: int) -> DestinationStatus:
+        """Tell of one; `later` is what of the waiting work is not due."""
+        # The two are counted one after the other, and the work goes on meanwhile.
+        due = max(waiting - later, 0)
         budget = deliverer.budget
         left = budget.left()
         state = str(deliverer.lane.state)
-        if state == LaneState.UP and waiting and not left:
+        if state == LaneState.UP and due and not left:
             state = "limited"
         rate = budget.limit.requests / budget.limit.per
         return DestinationStatus(
@@ -88,7 +92,7 @@ class Reporter:
                 left=left,
             ),
             waiting=waiting,
-            eta_s=round(max(waiting - left, 0) / rate, 1),
+            eta_s=round(max(due - left, 0) / rate, 1),
             last_error=deliverer.lane.last_error,
         )
 

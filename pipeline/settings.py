@@ -91,6 +91,13 @@ class Address(Struct, frozen=True, kw_only=True):
             raise ValueError(msg)
         return cls(host=host, port=int(port))
 
+    def is_same(self, other: Self) -> bool:
+        """Tell whether only one can listen there; port 0 is a free one for each."""
+        if self.socket or other.socket:
+            mine, theirs = (one.socket and os.path.realpath(one.socket) for one in (self, other))
+            return mine == theirs
+        return self.port == other.port != 0 and _host(self.host) == _host(other.host)
+
     def __str__(self) -> str:
         """Write it as the configuration does."""
         if self.socket:
@@ -250,6 +257,14 @@ def _is_host(text: str) -> bool:
         return bool(ip_address(text))
     except ValueError:
         return all(_LABEL.fullmatch(label) for label in text.split("."))
+
+
+def _host(text: str) -> str:
+    """Give one form of what can be written in several: 127.0.0.1 is localhost, ::1 is 0::1."""
+    try:
+        return str(ip_address("127.0.0.1" if text.lower() == "localhost" else text))
+    except ValueError:
+        return text.lower()
 
 
 def shown(raw: object) -> str:

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from pipeline.clock import SECOND, Clock
+from pipeline.plugin import AccessToken
 
 #: A token is renewed this long before it expires, or after nine tenths of a shorter life.
 _EARLY = 300.0
@@ -21,7 +22,7 @@ _LONGEST_LIFE = 30 * 86_400.0
 
 
 class _Token(Struct, frozen=True, kw_only=True):
-    token: str
+    token: AccessToken
     #: Of the credentials that fetched it: changed credentials must not go on with an old token.
     credentials: str
     renew_at: int

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pipeline import __version__
-from pipeline.cli import check, demo, preview, run, sandbox, status
+from pipeline.cli import check, demo, explain, preview, records, run, sandbox, status
 from pipeline.cli.common import Commands, complain
 from pipeline.errors import ConfigError, PipelineError
 
@@ -29,6 +29,7 @@ Start here:
   pipeline preview FILE     see what a webhook would make it send
   pipeline run              run it
   pipeline status           see what came in, what is owed, and what is in the way
+  pipeline explain ID       ask where a booking is, why, and what happens when
 """
 
 _EXITS = """\
@@ -43,6 +44,8 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
     check.add,
     preview.add,
     status.add,
+    explain.add,
+    records.add,
     sandbox.add,
 )
 

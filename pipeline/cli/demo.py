@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import signal
 
 from pipeline.cli.common import Commands, add_command, console
 from pipeline.demo import play
@@ -28,8 +29,16 @@ def add(commands: Commands) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    worked = asyncio.run(play(console(), bookings=options.bookings, keep=options.keep))
+    worked = asyncio.run(_until_signalled(options.bookings, keep=options.keep))
     return 0 if worked else 1
+
+
+async def _until_signalled(bookings: int, *, keep: bool) -> bool:
+    """Play; SIGTERM ends it as Ctrl-C does, and with it the daemon that it has started."""
+    playing = asyncio.current_task()
+    assert playing is not None  # noqa: S101 - this is one
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, playing.cancel)
+    return await play(console(), bookings=bookings, keep=keep)
 
 
 def _count(text: str) -> int:

@@ -13,9 +13,9 @@ from rich.table import Table
 
 from pipeline.cli.common import Commands, add_command, configuration, console
 from pipeline.client import fetch_status
-from pipeline.clock import SystemClock
+from pipeline.clock import SystemClock, span
 from pipeline.config import Config
-from pipeline.outbox.sqlite import read_overview
+from pipeline.outbox.sqlite import read_outbox
 from pipeline.status import Status, oldest_waiting, tally
 
 _UNAVAILABLE = 69
@@ -38,7 +38,7 @@ def add(commands: Commands) -> None:
 
 def _status(options: argparse.Namespace) -> int:
     config = configuration(options)
-    found = asyncio.run(_ask(config))
+    found = asyncio.run(current_status(config))
     if options.json:
         sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
     else:
@@ -46,7 +46,8 @@ def _status(options: argparse.Namespace) -> int:
     return 0 if found.running else _UNAVAILABLE
 
 
-async def _ask(config: Config) -> Status:
+async def current_status(config: Config) -> Status:
+    """Ask the daemon; without one, tell what the outbox says."""
     return await fetch_status(config.server) or await _at_rest(config)
 
 
@@ -57,9 +58,9 @@ async def _at_rest(config: Config) -> Status:
         sums, oldest = tally(()), None
         reasons.append(f"there is no outbox at {config.outbox.path} yet")
     else:
-        async with read_overview(config.outbox.path) as overview:
-            sums = tally(await overview.counts())
-            oldest = await oldest_waiting(overview, SystemClock())
+        async with read_outbox(config.outbox.path) as outbox:
+            sums = tally(await outbox.overview.counts())
+            oldest = await oldest_waiting(outbox.overview, SystemClock())
     return Status(
         running=False,
         started_at=None,
@@ -78,7 +79,7 @@ def _print(out: Console, found: Status) -> None:
     out.print(f"events      {_equation(found.events, 'accepted')}", soft_wrap=True)
     out.print(f"deliveries  {_equation(found.deliveries, 'created')}", soft_wrap=True)
     if found.oldest_waiting_s is not None:
-        out.print(f"The oldest work that is due has waited {duration(found.oldest_waiting_s)}.")
+        out.print(f"The oldest work that is due has waited {span(found.oldest_waiting_s)}.")
     if found.destinations or found.sources:
         out.print(_peers(found))
 
@@ -100,8 +101,8 @@ def _equation(counts: Mapping[str, int], total: str) -> str:
 def _peers(found: Status) -> Table:
     table = Table("peer", "state", "waiting", "allowance used", "", box=box.SIMPLE_HEAD)
     for name, one in found.destinations.items():
-        spent = f"{one.budget.used} of {one.budget.requests} in {duration(one.budget.per_s)}"
-        eta = f"done in about {duration(one.eta_s)}" if one.eta_s else ""
+        spent = f"{one.budget.used} of {one.budget.requests} in {span(one.budget.per_s)}"
+        eta = f"done in about {span(one.eta_s)}" if one.eta_s else ""
         table.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
     for name, source in found.sources.items():
         heard = (source.last_event_at or "none since the start").removesuffix("Z").split(".")[0]
@@ -111,11 +112,3 @@ def _peers(found: Status) -> Table:
 
 def _state(state: str) -> str:
     return f"[{'green' if state == 'up' else 'yellow'}]{state}[/]"
-
-
-def duration(seconds: float) -> str:
-    """Write seconds as people say them: 45 s, 15 min, 3 h, 4 d."""
-    for unit, length in (("d", 86_400), ("h", 3600), ("min", 60)):
-        if seconds >= 2 * length or seconds == length:
-            return f"{seconds / length:.0f} {unit}"
-    return f"{seconds:.0f} s"

@@ -6,8 +6,8 @@ Every method that changes something returns once the change is on disk, and one 
 transaction. All times are integer microseconds (`clock.py`).
 """
 
-from collections.abc import Awaitable, Collection, Sequence
-from typing import Protocol
+from collections.abc import Awaitable, Collection, Mapping, Sequence
+from typing import Any, Protocol
 
 from msgspec import Struct
 
@@ -17,6 +17,7 @@ from pipeline.model import (
     Delivery,
     DeliveryKind,
     DeliveryState,
+    Envelope,
     Event,
     EventState,
     Guest,
@@ -116,6 +117,29 @@ class Count(Struct, frozen=True, kw_only=True):
     n: int
 
 
+#: A row of one of the SQL views, by the names of its columns.
+Row = dict[str, Any]
+
+
+class Standing(Struct, frozen=True, kw_only=True):
+    """Where a delivery stands in the order of going."""
+
+    #: The guest's delivery that must end first.
+    waits_for: int | None
+    #: How many go before it, as things are now.
+    ahead: int
+    #: How often it was tried.
+    tried: int = 0
+
+
+class Changed(Struct):
+    """What came of a change by hand, by the ids that people use (e5, d7)."""
+
+    ids: list[str] = []
+    #: Why the others were left alone.
+    refused: dict[str, str] = {}
+
+
 class Intake(Protocol):
     """What receive needs."""
 
@@ -125,6 +149,9 @@ class Intake(Protocol):
 
 class Events(Protocol):
     """What enrich needs."""
+
+    async def file_anew(self, event: int, envelope: Envelope, *, now: int) -> None:
+        """Note what an event is that could not be read when it came."""
 
     async def claim(self, ids: Sequence[int], *, now: int, until: int) -> list[Event]:
         """Lease those of these events that wait and are due."""
@@ -258,6 +285,77 @@ class Overview(Protocol):
     async def oldest_due(self, *, now: int) -> int | None:
         """Tell since when the item that is due for longest is due."""
 
+    async def later(self, *, now: int) -> Mapping[str, int]:
+        """Count, by destination, what waits and is not due, or waits for a guest that is not.
+
+        Its cost grows with that count alone: little, unless much has failed.
+        """
+
+    async def last_received(self, source: str) -> int | None:
+        """Tell when a source's newest event was received; None if it is not among the newest."""
+
+
+class Records(Protocol):
+    """What people ask; rows are those of the views."""
+
+    async def events(
+        self, *, state: str | None = None, source: str | None = None, limit: int
+    ) -> list[Row]:
+        """List events, the newest first."""
+
+    async def deliveries(
+        self,
+        *,
+        state: str | None = None,
+        destination: str | None = None,
+        reason: str | None = None,
+        limit: int,
+    ) -> list[Row]:
+        """List deliveries, the newest first; `reason` is a part of the reason, in any case."""
+
+    async def event(self, number: int) -> Row | None:
+        """Give one event, with its deliveries under `deliveries`."""
+
+    async def delivery(self, number: int) -> Row | None:
+        """Give one delivery, with its attempts, the newest first, under `attempts`."""
+
+    async def of_booking(self, name: str) -> tuple[list[int], list[int]]:
+        """Find the events and deliveries of a booking, by its uniqueId or its reference."""
+
+    async def standing(self, delivery: int) -> Standing | None:
+        """Tell what a delivery waits for, and how many go before it."""
+
+    async def due_at(self, event: int) -> int | None:
+        """Tell when an event may be taken next."""
+
+    async def parked_events(self, source: str | None, *, before: int, limit: int) -> list[int]:
+        """Give some events that have been parked since before then."""
+
+    async def parked_deliveries(
+        self, destination: str | None, *, before: int, limit: int
+    ) -> list[int]:
+        """Give some deliveries that have been parked since before then."""
+
+
+class Repair(Protocol):
+    """What people may change; a call is one transaction, so they hand in some hundreds at most."""
+
+    async def retry_events(self, ids: Sequence[int], *, now: int) -> Changed:
+        """Let events that wait, are parked or were ignored be processed again, at once."""
+
+    async def drop_events(self, ids: Sequence[int], *, now: int) -> Changed:
+        """Let events that wait or are parked go: they are ignored from now on."""
+
+    async def retry_deliveries(self, ids: Sequence[int], *, now: int) -> Changed:
+        """Let deliveries that wait or are parked be tried again, at once.
+
+        One that parked with its guest brings that along, and what waits for a guest comes back
+        with it.
+        """
+
+    async def drop_deliveries(self, ids: Sequence[int], *, now: int) -> Changed:
+        """Let deliveries that wait or are parked go; with a guest's goes what waits for it."""
+
 
 class Outbox(Protocol):
     """The whole of it; entered once, and closed by leaving."""
@@ -269,6 +367,8 @@ class Outbox(Protocol):
     deliveries: Deliveries
     ledger: Ledger
     overview: Overview
+    records: Records
+    repair: Repair
 
     @property
     def trouble(self) -> str | None:

@@ -4,6 +4,7 @@ A trip to the thread and back takes some 25 µs and two switches; a statement ta
 there in one piece also cannot be torn apart by whatever else happens in the loop.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import Callable
 from typing import Any, Self, TypeVar
@@ -14,13 +15,18 @@ _T = TypeVar("_T")
 
 
 class Connection(aiosqlite.Connection):
-    """A connection to the file at `path`; the options are those of sqlite3.connect."""
+    """A connection to a file or URI; the options are those of sqlite3.connect."""
 
     def __init__(self, path: str, **options: Any) -> None:
         super().__init__(lambda: sqlite3.connect(path, **options), iter_chunk_size=64)
 
     async def __aenter__(self) -> Self:
-        _ = await self
+        try:
+            _ = await self
+        except BaseException:
+            # The thread has a last word for the loop, which must be there to hear it.
+            await asyncio.to_thread(self._thread.join)
+            raise
         return self
 
     async def run(self, work: Callable[[sqlite3.Connection], _T]) -> _T:

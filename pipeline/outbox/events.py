@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.model import Booking, Event, EventState, Guest
+from pipeline.model import Booking, Envelope, Event, EventState, Guest
 from pipeline.outbox.file import Readers
 from pipeline.outbox.query import rows
 from pipeline.outbox.writer import Writer
@@ -79,6 +79,23 @@ class SqliteEvents:
                                            ELSE first_failure_at END
                WHERE id = ?5 AND state = 'processing'""",
             (due_at, reason, now, int(failed), event),
+        )
+
+    async def file_anew(self, event: int, envelope: Envelope, *, now: int) -> None:
+        """Note what an event is that could not be read when it came."""
+        await self._run(
+            """UPDATE event SET kind = ?, action = ?, occurred_at = ?, booking = ?, reference = ?,
+                                updated_at = ?
+               WHERE id = ?""",
+            (
+                envelope.kind,
+                envelope.action,
+                envelope.occurred_at,
+                envelope.booking,
+                envelope.reference,
+                now,
+                event,
+            ),
         )
 
     async def learn_booking(self, event: Event, booking: Booking) -> None:

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import aiosqlite
-
 from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew, OutboxUnavailable
 from pipeline.outbox.connection import Connection
 
@@ -198,8 +196,8 @@ async def writing(path: Path) -> AsyncIterator[Connection]:
 class Readers:
     """Read-only connections, lent one query at a time."""
 
-    def __init__(self, connections: Sequence[aiosqlite.Connection]) -> None:
-        self._idle: asyncio.LifoQueue[aiosqlite.Connection] = asyncio.LifoQueue()
+    def __init__(self, connections: Sequence[Connection]) -> None:
+        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
         for connection in connections:
             self._idle.put_nowait(connection)
 
@@ -231,7 +229,7 @@ async def reading(path: Path, count: int = _READERS) -> AsyncIterator[Readers]:
         with _explained(path):
             connections = [
                 await stack.enter_async_context(
-                    aiosqlite.connect(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
+                    Connection(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
                 )
                 for _ in range(count)
             ]

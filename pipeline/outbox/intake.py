@@ -95,12 +95,13 @@ class SqliteIntake:
 
     def accept(self, arrival: Arrival) -> asyncio.Future[Receipt]:
         """Store a message, or count its repetition."""
+        row = _row(self._last_id + 1, arrival)
         load = self._load
         if load is None or not load.open:
             load = self._load = self._hand_in()
-        done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         self._last_id += 1
-        load.add(_row(self._last_id, arrival), done)
+        done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
+        load.add(row, done)
         return done
 
     def _hand_in(self) -> _Load:

@@ -60,6 +60,8 @@ class KnownKeys:
 
     def add(self, events: Mapping[Key, int]) -> None:
         """Remember events that are on disk now; none is older than what was there before."""
+        if not events:
+            return
         self._recent.update(events)
         self.newest = max(self.newest, *events.values())
 
@@ -81,8 +83,8 @@ class KnownKeys:
 
     def drop(self, keys: Collection[Key]) -> None:
         """Forget keys that are in the index now."""
-        for key in keys:
-            del self._recent[key]
+        for key in keys:  # two loads of one transaction may both have brought them there
+            self._recent.pop(key, None)
 
 
 def known_keys(connection: sqlite3.Connection) -> KnownKeys:

@@ -3,6 +3,9 @@
 from pipeline.outbox import Count
 from pipeline.outbox.file import Readers
 
+#: Events among which a source's newest is looked for. An index would be written with every webhook.
+_NEWEST = 10_000
+
 
 class SqliteOverview:
     """What status asks of the outbox."""
@@ -32,3 +35,29 @@ class SqliteOverview:
             (now,),
         )
         return None if row is None else row[0]
+
+    async def later(self, *, now: int) -> dict[str, int]:
+        """Count, by destination, what waits and is not due, or waits for a guest that is not."""
+        found = await self._readers.rows(
+            """SELECT destination,
+                      sum(1 + (SELECT count(*) FROM delivery AS held
+                               WHERE held.waits_for = delivery.id AND held.state = 'waiting'))
+               FROM (SELECT DISTINCT owner FROM counter WHERE what = 'delivery')
+               CROSS JOIN (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
+               CROSS JOIN delivery
+               WHERE destination = owner AND priority = class AND state = 'waiting'
+                 AND waits_for IS NULL AND due_at > ?
+               GROUP BY destination""",
+            (now,),
+        )
+        return dict(found)
+
+    async def last_received(self, source: str) -> int | None:
+        """Tell when a source's newest event was received; None if it is not among the newest."""
+        row = await self._readers.row(
+            """SELECT received_at FROM event
+               WHERE id > (SELECT max(id) FROM event) - ? AND +source = ?
+               ORDER BY id DESC LIMIT 1""",
+            (_NEWEST, source),
+        )
+        return None if row is None else int(row[0])

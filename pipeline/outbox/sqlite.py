@@ -9,9 +9,19 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import msgspec
+from msgspec import Struct
 
 from pipeline.errors import OutboxError, OutboxUnavailable
-from pipeline.outbox import Deliveries, Events, Facts, Intake, Ledger, Overview
+from pipeline.outbox import (
+    Deliveries,
+    Events,
+    Facts,
+    Intake,
+    Ledger,
+    Overview,
+    Records,
+    Repair,
+)
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
 from pipeline.outbox.facts import SqliteFacts
@@ -21,6 +31,8 @@ from pipeline.outbox.keys import KnownKeys, known_keys
 from pipeline.outbox.ledger import SqliteLedger
 from pipeline.outbox.overview import SqliteOverview
 from pipeline.outbox.query import rows
+from pipeline.outbox.records import SqliteRecords
+from pipeline.outbox.repair import SqliteRepair
 from pipeline.outbox.writer import Writer
 from pipeline.seal import Seal
 
@@ -72,6 +84,8 @@ class SqliteOutbox:
     deliveries: Deliveries
     ledger: Ledger
     overview: Overview
+    records: Records
+    repair: Repair
 
     def __init__(self, writer: Writer, readers: Readers, seal: Seal, known: KnownKeys) -> None:
         self.seal = seal
@@ -82,6 +96,8 @@ class SqliteOutbox:
         self.deliveries = SqliteDeliveries(writer, readers)
         self.ledger = SqliteLedger(writer, readers)
         self.overview = SqliteOverview(readers)
+        self.records = SqliteRecords(readers)
+        self.repair = SqliteRepair(writer)
 
     @property
     def trouble(self) -> str | None:
@@ -193,12 +209,19 @@ async def open_outbox(path: Path) -> AsyncIterator[SqliteOutbox]:
                 await task
 
 
+class Glance(Struct, frozen=True):
+    """What can be read of an outbox that nobody need run on."""
+
+    overview: Overview
+    records: Records
+
+
 @asynccontextmanager
-async def read_overview(path: Path) -> AsyncIterator[Overview]:
-    """Read the counters of an outbox that nobody need run on; nothing is locked or changed."""
+async def read_outbox(path: Path) -> AsyncIterator[Glance]:
+    """Read an outbox; nothing is locked or changed. OutboxError when it cannot be."""
     try:
         async with reading(path, 1) as readers:
-            yield SqliteOverview(readers)
+            yield Glance(SqliteOverview(readers), SqliteRecords(readers))
     except OutboxUnavailable as exc:
         raise OutboxError(f"{path}: {exc}") from exc
 

@@ -112,12 +112,12 @@ class Writer:
 
     async def _commit(self, batch: Sequence[_Job]) -> Sequence[_Job]:
         """Write a batch; give those to be written anew because one among them failed by itself."""
-        for job in batch:
-            if job.begins is not None:
-                job.begins()
         try:
+            for job in batch:
+                if job.begins is not None:
+                    job.begins()
             results = await self._connection.run(functools.partial(_transact, batch))
-        except ValueError as exc:  # the connection is closed
+        except Exception as exc:  # noqa: BLE001 - the only writer must not end; nobody may hang
             results = _Failed(exc, None)
         if isinstance(results, _Failed):
             return self._give_up(batch, results)

@@ -2,10 +2,13 @@
 
 import asyncio
 import os
+import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -89,10 +92,12 @@ def test_check_accepts_a_right_one_and_warns_of_secrets_in_plain_text(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It works, and still is not as it should be."""
+    config.write_text(config.read_text() + 'first_contact = "check"\n')
     assert main(["check", "--config", str(config)]) == 0
     shown = capsys.readouterr().out
     assert "sources.leeds.webhook_key" in shown
     assert "plain text" in shown
+    assert "destinations.stampede.first_contact" in shown
     assert not config.with_name("outbox.db").exists()
 
 
@@ -166,6 +171,36 @@ def test_the_demo_accounts_for_everything() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("✓") == 4
     assert "100 in 15 minutes" in done.stdout
+
+
+async def test_a_demo_that_is_ended_leaves_nothing_behind() -> None:
+    """A daemon that nobody knows of would hold its ports, and its folder."""
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "pipeline", "demo", "--bookings", "1", "--keep",
+        stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONUNBUFFERED": "1", "COLUMNS": "200"},
+    )  # fmt: skip
+    assert demo.stdout is not None
+    children: list[str] = []
+    try:
+        async with asyncio.timeout(30):
+            said = (await demo.stdout.readuntil(b"Ctrl-C ends.")).decode()
+        folder = Path(re.findall(r"/\S*pipeline-demo-\w+", said)[0])
+        children = Path(f"/proc/{demo.pid}/task/{demo.pid}/children").read_text().split()
+        demo.terminate()
+        async with asyncio.timeout(20):
+            _, complaint = await demo.communicate()
+        assert (demo.returncode, complaint) == (130, b"")
+        assert len(children) == 1
+        assert not Path(f"/proc/{children[0]}").exists()
+        assert not folder.exists()
+    finally:
+        if demo.returncode is None:
+            demo.kill()
+            await demo.communicate()
+        for pid in children:
+            with suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
 
 def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:

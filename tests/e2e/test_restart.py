@@ -99,3 +99,14 @@ async def test_the_allowance_is_never_exceeded_across_clean_restarts(tmp_path: P
 async def _nap(seconds: float) -> None:
     """Let the daemon work for a moment, whatever it does in it."""
     await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=seconds)
+
+
+async def test_a_restart_does_not_forget_when_a_source_was_last_heard_of(here: World) -> None:
+    """Whoever watches for a venue that has fallen silent must not be woken by every update."""
+    async with here.running():
+        await here.book(booking={})
+        await here.settled()
+        before = (await here.status()).sources["leeds"].last_event_at
+    assert before is not None
+    async with here.running():
+        assert (await here.status()).sources["leeds"].last_event_at == before

@@ -52,6 +52,17 @@ async def test_a_rejected_guest_parks_with_its_bookings_and_the_reason(here: Wor
     assert reasons["booking"] == reasons["tag"] == "guest d1 parked"
 
 
+async def test_a_clear_refusal_by_roller_shows_that_it_works_again(here: World) -> None:
+    """Five failures are the peer's trouble; an answer about one guest says that it is over."""
+    await here.control("roller", "faults", {"kind": "500", "path": "/guests", "count": 5})
+    await here.control("roller", "faults", {"kind": "409", "path": "/guests"})
+    async with here.running():
+        await here.play(bookings=5, guests=5, seed=1)
+        status = await here.settled()
+    assert status.events["parked"] == 5
+    assert (status.sources["leeds"].state, status.sources["leeds"].last_error) == ("up", None)
+
+
 async def test_better_details_bring_a_parked_guest_and_its_bookings_back(here: World) -> None:
     """Nobody has to retry by hand what the next event cures."""
     await here.control("stampede", "faults", {"kind": "400", "path": "/v1/guests", "count": 1})
@@ -141,6 +152,24 @@ async def test_wrong_credentials_wait_with_the_reason_until_they_are_right(
         status = await here.settled()
     assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))
     assert status.events["parked"] == status.deliveries["parked"] == 0
+
+
+async def test_a_wrong_secret_is_tried_once_at_a_time(here: World) -> None:
+    """Eight workers that each ask with it look like an attack to ROLLER."""
+    await here.control("roller", "faults", {"kind": "slow", "delay": 0.1, "path": "/token"})
+    here.replace("sandbox-leeds-secret", "wrong")
+    here.replace('first = "20ms"', 'first = "30s"')
+    here.replace('max = "200ms"', 'max = "1m"')
+    async with here.running():
+        await here.play(bookings=12, seed=1)
+
+        async def unauthorized() -> bool:
+            return (await here.status()).sources["leeds"].state == "unauthorized"
+
+        await until(unauthorized)
+        await until(lambda: here.rows("SELECT * FROM events WHERE state = 'processing'") == [])
+    log = await here.requests("roller")
+    assert [r["path"] for r in log] == ["/token"]
 
 
 async def test_an_outage_ages_nobody_and_ends_by_itself(here: World) -> None:

@@ -16,6 +16,7 @@ from aiohttp import web
 from pipeline.admin import admin_app
 from pipeline.assembly import Assembly
 from pipeline.config import load
+from pipeline.desk import Desk
 from pipeline.gather import Gatherer
 from pipeline.listener import WebhookServer, start_site
 from pipeline.log import Log
@@ -201,7 +202,8 @@ async def listening(folder: Path, *, body_timeout: float = 5.0) -> AsyncIterator
             WebhookServer(receiver.handle, log, plain=receiver.plain), shutdown_timeout=0.2
         )
         here.webhooks = await _start(stack, here.runner)
-        app = admin_app(config.server, reporter)
+        desk = Desk(outbox.records, outbox.repair, clock, stages.wake)
+        app = admin_app(config.server, reporter, desk)
         here.admin = await _start(stack, web.AppRunner(app, access_log=None, shutdown_timeout=0.1))
         yield here
 

@@ -4,13 +4,18 @@ import asyncio
 import io
 import sqlite3
 
+import msgspec
+import pytest
 from aiohttp import web
 
+from pipeline.client import fetch_status
+from pipeline.config import Server
+from pipeline.errors import PipelineError
 from pipeline.listener import WebhookServer, start_site
 from pipeline.log import Log
-from pipeline.settings import Address
+from pipeline.settings import Address, Secret
 from tests.fakes import FakeClock
-from tests.http.support import Here, Peer, message, webhook
+from tests.http.support import TOKEN, Here, Peer, message, webhook
 from tests.waiting import until
 
 
@@ -37,6 +42,26 @@ async def test_an_outbox_that_fails_is_503_until_it_works_again(here: Here) -> N
     _rename(here, "gone", "event")
     assert (await here.send(webhook())).statuses == [200]
     assert (await here.admin.first(_ready())) == 200
+
+
+async def test_the_status_of_an_outbox_that_cannot_be_read_is_one_sentence(here: Here) -> None:
+    """Just when something is wrong, somebody looks."""
+    asked = _ready().replace(b"/readyz", b"/api/status")
+    asked = asked.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    _rename(here, "counter", "gone")
+    answers = await here.admin.send(asked)
+    assert answers.statuses == [503]
+    said = msgspec.json.decode(answers.raw.partition(b"\r\n\r\n")[2])
+    assert said == {"error": "the outbox cannot be read: no such table: counter"}
+    assert isinstance(here.admin.where, int)
+    server = Server(
+        admin=Address(host="127.0.0.1", port=here.admin.where), admin_token=Secret(TOKEN)
+    )
+    with pytest.raises(PipelineError, match="cannot tell: the outbox cannot be read: no such"):
+        await fetch_status(server)
+
+    _rename(here, "gone", "counter")
+    assert (await here.admin.send(asked)).statuses == [200]
 
 
 def _ready() -> bytes:

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew, OutboxUnavailable
 from pipeline.outbox.file import MIGRATIONS, instance_lock, migrate
-from pipeline.outbox.sqlite import open_outbox, read_overview
+from pipeline.outbox.sqlite import open_outbox, read_outbox
 from tests.outbox.support import arrival, look
 
 _NEXT = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO later VALUES (7);\n"
@@ -138,8 +138,10 @@ async def test_status_reads_one_that_nobody_runs_on(path: Path, end: str) -> Non
                     file.read_bytes()
                 )
     found = path if end == "closed" else path.with_name("copy.db")
-    async with read_overview(found) as overview:
-        assert [(count.state, count.n) for count in await overview.counts()] == [("waiting", 1)]
+    async with read_outbox(found) as outbox:
+        assert [(count.state, count.n) for count in await outbox.overview.counts()] == [
+            ("waiting", 1)
+        ]
 
 
 @pytest.mark.parametrize("kind", ["text", "other database", "folder"])
@@ -154,8 +156,8 @@ async def test_status_says_what_is_no_outbox(path: Path, kind: str) -> None:
             sqlite3.connect(path).close()
             path.touch()
     with pytest.raises(OutboxError, match=str(path)):
-        async with read_overview(path) as overview:
-            await overview.counts()
+        async with read_outbox(path) as outbox:
+            await outbox.overview.counts()
 
 
 async def test_a_full_disk_refuses_and_recovers_by_itself(path: Path) -> None:

@@ -5,6 +5,9 @@ import sqlite3
 from contextlib import closing
 from pathlib import Path
 
+import msgspec
+import pytest
+
 from pipeline.errors import OutboxUnavailable
 from pipeline.model import Receipt
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
@@ -82,6 +85,31 @@ async def test_a_message_that_sqlite_refuses_holds_up_no_other(path: Path) -> No
     assert told == [False, "refused", True, False, "refused"]
     assert look(path, "SELECT key FROM event") == [("before",), ("a",), ("b",)]
     conserved(path)
+
+
+async def test_messages_stored_singly_when_keys_go_to_the_index_hold_up_nothing(
+    path: Path,
+) -> None:
+    """Each of them brings the same keys there, in one transaction."""
+    async with open_outbox(path) as outbox:
+        await _take_in(outbox, 8192)
+        bad = arrival("bad", booking="\ud800")
+        waiting = [outbox.intake.accept(each) for each in (arrival("x"), bad, arrival("y"))]
+        async with asyncio.timeout(5):
+            await asyncio.gather(*waiting, return_exceptions=True)
+            assert await _take_in(outbox, 3, prefix="after") == [False] * 3
+            assert await _take_in(outbox, 8192) == [True] * 8192
+    conserved(path)
+
+
+async def test_a_message_that_is_none_holds_up_no_other(path: Path) -> None:
+    """It fails before it shares a commit with anyone."""
+    async with open_outbox(path) as outbox:
+        none = msgspec.structs.replace(arrival("none"), kind="booking")
+        with pytest.raises(AttributeError):
+            await outbox.intake.accept(none)
+        async with asyncio.timeout(5):
+            assert not (await outbox.intake.accept(arrival("next"))).duplicate
 
 
 def _rename(path: Path, old: str, new: str) -> None:

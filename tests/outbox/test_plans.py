@@ -29,8 +29,18 @@ _WHOLE = re.compile(
 #: At the start all that waits is read once, to see whether it is still configured.
 _AT_START = "'not configured'"
 
-#: Of one booking, one guest or the entries that were asked for.
-_SMALL_SORTS = ("n.as_of", "SELECT id, state FROM delivery", "SELECT started_at")
+#: Reads the newest rows and no more.
+_NEWEST = re.compile(r"SELECT id FROM (event|delivery) ORDER BY id DESC LIMIT 50")
+
+#: Of one booking, one guest or the entries that were asked for; and a listing by reason, which
+#: keeps the newest of what it finds in the index of reasons (`make bench` has its time).
+_SMALL_SORTS = (
+    "n.as_of",
+    "SELECT id, state FROM delivery",
+    "SELECT started_at",
+    "INDEXED BY delivery_reason",
+    "LIMIT 2000",
+)
 
 
 async def _everything(outbox: SqliteOutbox) -> None:
@@ -64,7 +74,29 @@ async def _everything(outbox: SqliteOutbox) -> None:
     await outbox.facts.told_guest("stampede", "p")
     await outbox.overview.counts()
     await outbox.overview.oldest_due(now=T0)
+    await _looked_at(outbox)
+    await outbox.overview.later(now=T0)
+    await outbox.overview.last_received("leeds")
     await outbox.shed(before=T0, attempts_before=T0)
+
+
+async def _looked_at(outbox: SqliteOutbox) -> None:
+    """Ask all that people ask."""
+    for state in (None, "waiting", "parked"):
+        for owner in (None, "leeds"):
+            await outbox.records.events(state=state, source=owner, limit=50)
+        for owner in (None, "stampede"):
+            await outbox.records.deliveries(state=state, destination=owner, limit=50)
+            await outbox.records.deliveries(state=state, destination=owner, reason="x", limit=50)
+    await outbox.records.event(1)
+    await outbox.records.delivery(1)
+    await outbox.records.of_booking("b")
+    await outbox.records.standing(1)
+    await outbox.records.parked_events(None, before=T0, limit=500)
+    await outbox.records.parked_deliveries("stampede", before=T0, limit=500)
+    await outbox.repair.retry_events([1], now=T0)
+    await outbox.repair.retry_deliveries([1, 2, 3], now=T0)
+    await outbox.repair.drop_deliveries([1], now=T0)
 
 
 async def test_no_statement_reads_or_sorts_a_whole_table(outbox: SqliteOutbox, path: Path) -> None:
@@ -85,10 +117,10 @@ async def test_no_statement_reads_or_sorts_a_whole_table(outbox: SqliteOutbox, p
             for sql in seen
             if sql.lstrip().startswith(("SELECT", "INSERT", "UPDATE", "DELETE"))
             for *_, step in look.execute(f"EXPLAIN QUERY PLAN {sql}")
-            if (_WHOLE.search(step) and _AT_START not in sql)
+            if (_WHOLE.search(step) and _AT_START not in sql and not _NEWEST.search(sql))
             or ("TEMP B-TREE FOR ORDER" in step and not any(s in sql for s in _SMALL_SORTS))
         ]
     finally:
         look.close()
     assert len(seen) > 40
-    assert bad == []
+    assert not bad, chr(10).join(map(str, bad))

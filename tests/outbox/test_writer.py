@@ -121,3 +121,18 @@ async def test_stopping_writes_what_waits_and_takes_no_more(path: Path) -> None:
         with pytest.raises(OutboxUnavailable, match="the outbox is closed"):
             await writer.do(_insert)
         assert len(await asyncio.gather(*units)) == 600
+
+
+async def test_what_fails_after_the_commit_ends_neither_the_writer_nor_hangs_anyone(
+    path: Path,
+) -> None:
+    """A daemon whose only writer has ended would answer nobody, for ever."""
+
+    def fail(_: int) -> None:
+        raise KeyError("ada@example.com")
+
+    async with running(path) as writer:
+        with pytest.raises(OutboxUnavailable, match=r"KeyError$"):
+            await writer.submit(_insert, committed=fail)
+        assert await writer.do(_insert) == 2
+        assert writer.trouble is None

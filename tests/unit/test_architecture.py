@@ -17,6 +17,7 @@ _PLUGIN_KIT = (
     "pipeline.consent",
     "pipeline.contact",
     "pipeline.errors",
+    "pipeline.flight",
     "pipeline.model",
     "pipeline.money",
     "pipeline.plugin",

@@ -145,6 +145,23 @@ def test_what_is_not_said_is_as_the_contract_shows_it(loaded: Loader) -> None:
     assert ours.rate_limit.reserved == theirs.rate_limit.reserved == 20
 
 
+@pytest.mark.parametrize(
+    ("listen", "admin"),
+    [
+        ("127.0.0.1:0", "127.0.0.1:0"),
+        ("127.0.0.1:7", "127.0.0.1:8"),
+        ("127.0.0.1:7", "127.0.0.2:7"),
+        ("unix:a", "unix:b"),
+        ("unix:a", "127.0.0.1:7"),
+        ("127.0.0.1:0", "unix:a"),
+    ],
+)
+def test_two_places_to_listen_are_two(loaded: Loader, listen: str, admin: str) -> None:
+    """Port 0 is a free port for each."""
+    server = loaded(f'[server]\nlisten = "{listen}"\nadmin = "{admin}"\n{_LEAST}').server
+    assert not server.listen.is_same(server.admin)
+
+
 def test_what_has_no_default_is_absent(loaded: Loader) -> None:
     """It is asked from ROLLER, or not used."""
     config = loaded(_LEAST)
@@ -185,6 +202,10 @@ def test_a_section_may_say_only_what_differs(loaded: Loader) -> None:
         ('[server]\nadmin = "0.0.0.0:8081"', "server.admin_token", "required"),
         ('[server]\nadmin = "example.com:1"', "server.admin_token", "required"),
         ('[server]\nadmin = "127.0.0.1:8080"', "server.admin", "must differ"),
+        ('[server]\nlisten = "[::1]:7"\nadmin = "[0::1]:7"', "server.admin", "must differ"),
+        ('[server]\nlisten = "localhost:7"\nadmin = "127.0.0.1:7"', "server.admin", "must differ"),
+        ('[server]\nlisten = "unix:a"\nadmin = "unix:a"', "server.admin", "must differ"),
+        ('[server]\nlisten = "unix:./a"\nadmin = "unix:b/../a"', "server.admin", "must differ"),
         ('[server]\nadmin_hosts = "a"', "server.admin_hosts", "expected array"),
         ("[server]\nadmin_hosts = [7]", "server.admin_hosts", "expected str"),
         ("[server]\nmax_body = 1", "server.max_body", "at least"),
@@ -328,6 +349,12 @@ def test_public_url_must_be_https(refused: Refused) -> None:
     assert list(refused(text)) == ["sources.leeds.public_url"]
 
 
+def test_a_key_without_a_name_is_refused(refused: Refused) -> None:
+    """As every key that is not known."""
+    [complaint] = refused(f'"" = ["a"]\n{_LEAST}')
+    assert complaint.startswith("there is no such key")
+
+
 def test_two_destinations_must_not_share_a_key(refused: Refused) -> None:
     """The allowance is the key's: each would spend the whole of it."""
     stampede = _LEAST[_LEAST.index("[destinations.stampede]") :]
@@ -436,6 +463,31 @@ def test_a_secret_in_plain_text_works_and_is_warned_of(
     [warning] = loaded(_LEAST.replace(old, new)).warnings()
     assert warning.startswith(f"{path}: ")
     assert "plain text:" in warning
+
+
+def test_what_is_given_and_has_no_effect_yet_is_warned_of(loaded: Loader) -> None:
+    """Whoever wrote it relies on it: consent that is checked first, say."""
+    warned = [warning.partition(": ") for warning in loaded(_WHOLE).warnings()]
+    assert [(path, sentence) for path, _, sentence in warned if path != "alerts"] == [
+        (path, "has no effect in this version")
+        for path in (
+            "sources.leeds.public_url",
+            "sources.leeds.reconcile",
+            "sources.leeds.products",
+            "destinations.stampede.registration_path",
+            "destinations.stampede.first_contact",
+            "destinations.stampede.visit_updates",
+        )
+    ]
+
+
+def test_what_says_just_what_this_version_does_is_not_warned_of(loaded: Loader) -> None:
+    """There is nothing to rely on that is not there."""
+    text = _LEAST.replace(
+        'client_id = "venue"', 'client_id = "venue"\nreconcile = "off"\nproducts = "off"'
+    )
+    text += 'first_contact = "trust"\nvisit_updates = []\n'
+    assert list(loaded(text).warnings()) == []
 
 
 def test_a_source_that_goes_nowhere_is_warned_of(loaded: Loader) -> None:

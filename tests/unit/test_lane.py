@@ -118,6 +118,32 @@ def test_the_lanes_trouble_is_shown_until_a_success(
     assert (lane.state, lane.last_error, lane.breaker.wait()) == (LaneState.UP, None, 0)
 
 
+@pytest.mark.parametrize(
+    ("exc", "state", "reason"),
+    [
+        (Unauthorized("wrong secret"), LaneState.UNAUTHORIZED, "wrong secret"),
+        (Throttled("429", after=60), LaneState.THROTTLED, "429"),
+        (NoAnswer("silence"), LaneState.DOWN, "silence"),
+        (Reject("404"), LaneState.DOWN, "404"),
+        (Unreadable("odd"), LaneState.DOWN, "odd"),
+        (KeyError("anna@example.com"), LaneState.DOWN, "unexpected KeyError: see the log"),
+    ],
+    ids=lambda one: type(one).__name__ if isinstance(one, Exception) else None,
+)
+def test_what_met_no_item_is_the_lanes_and_waits_longer_each_time(
+    lane: Lane, clock: FakeClock, exc: Exception, state: LaneState, reason: str
+) -> None:
+    """A token that cannot be had, or a mistake of ours: it must neither end nor spin."""
+    waits = []
+    for _ in range(3):
+        assert lane.stumbled(exc).reason == reason
+        waits.append(lane.breaker.wait())
+        clock.advance(waits[-1])
+    assert (lane.state, lane.last_error) == (state, reason)
+    assert waits == sorted(waits)
+    assert waits[0] >= 1
+
+
 def test_the_first_refused_token_costs_nothing(lane: Lane) -> None:
     """Tokens end; a fresh one cures it."""
     _judge(lane, TokenRefused("401"))

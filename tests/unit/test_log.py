@@ -2,6 +2,7 @@
 
 import io
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import msgspec
@@ -97,17 +98,25 @@ def test_a_trace_tells_the_place_and_not_the_text() -> None:
     assert "anna" not in told
 
 
-def test_what_libraries_log_comes_without_values(log: Log, sink: io.StringIO) -> None:
+@pytest.fixture
+def library(log: Log, clock: FakeClock) -> Iterator[logging.Logger]:
+    """A library's logger, whose lines come into ours."""
+    logger, bridge = logging.getLogger("library"), Bridge(log, clock)
+    logger.addHandler(bridge)
+    yield logger
+    logger.removeHandler(bridge)
+
+
+def test_what_libraries_log_comes_without_values(
+    library: logging.Logger, sink: io.StringIO
+) -> None:
     """Their arguments may be somebody's data."""
-    library, bridge = logging.getLogger("library"), Bridge(log)
-    library.addHandler(bridge)
     try:
         _fails()
     except ValueError:
         library.exception("could not read %s\nmore", "anna@example.com")
     library.warning("bea@example.com failed")
     library.info("not heard")
-    library.removeHandler(bridge)
     first, second = _lines(sink)
     assert (first["text"], first["error"], first["logger"]) == (
         "could not read %s",
@@ -116,3 +125,43 @@ def test_what_libraries_log_comes_without_values(log: Log, sink: io.StringIO) ->
     )
     assert second["text"] == "… failed"
     assert "anna" not in sink.getvalue()
+
+
+@pytest.mark.parametrize("style", ["json", "console"])
+def test_a_field_that_cannot_be_encoded_takes_no_line_with_it(clock: FakeClock, style: str) -> None:
+    """Lines are written together, and the others are no worse for it."""
+    raw = io.BytesIO()
+    log = Log(clock, level="info", style=style, sink=io.TextIOWrapper(raw, encoding="utf-8"))
+    log.info("one")
+    log.error("two", reason="\udcff", number=2**70)
+    log.info("three")
+    log.flush()
+    assert [word in raw.getvalue() for word in (b"one", b"two", b"three")] == [True] * 3
+
+
+def test_the_same_text_comes_once_a_minute_with_how_many_were_left_out(
+    library: logging.Logger, clock: FakeClock, sink: io.StringIO
+) -> None:
+    """A stranger who sends garbage must not fill the disk."""
+    for second in range(61):
+        library.error("could not read from %s", f"10.0.0.{second}")
+        library.warning("another")
+        clock.advance(1)
+    told = [(line["text"], line.get("left_out")) for line in _lines(sink)]
+    read, other = "could not read from %s", "another"
+    assert told == [(read, None), (other, None), (read, 59), (other, 59)]
+
+
+def test_texts_that_are_never_the_same_are_limited_all_together(
+    library: logging.Logger, clock: FakeClock, sink: io.StringIO
+) -> None:
+    """Some libraries put the values into the text."""
+    for number in range(1000):
+        library.warning(f"could not read {number}")
+    assert len(_lines(sink)) == 101
+    clock.advance(60)
+    for number in range(1000):
+        library.warning(f"could not write {number}")
+    lines = _lines(sink)
+    assert len(lines) == 201
+    assert [line["left_out"] for line in lines if "left_out" in line] == [899]

@@ -10,6 +10,7 @@ from yarl import URL
 
 from pipeline.errors import (
     Failure,
+    LaneFailure,
     PipelineError,
     Reject,
     Retry,
@@ -71,6 +72,24 @@ async def test_a_token_is_fetched_once_for_all_who_wait(
     }
 
 
+@pytest.mark.parametrize("status", [400, 404, 500])
+async def test_all_who_wait_for_a_token_that_is_refused_are_told_so(
+    roller: Roller, answers: aioresponses, status: int
+) -> None:
+    """ROLLER suspends credentials that ask for a token again and again."""
+
+    async def slowly(_: URL, **__: object) -> CallbackResult:
+        await turn()
+        return CallbackResult(status=status)
+
+    answers.post(f"{_BASE}/token", callback=slowly, repeat=True)
+    found = await asyncio.gather(
+        *(roller.fetch_guest("7") for _ in range(8)), return_exceptions=True
+    )
+    assert all(isinstance(one, LaneFailure) for one in found)
+    assert len(_calls(answers, "POST", f"{_BASE}/token")) == 1
+
+
 async def test_a_kept_token_is_used(authorised: Roller, answers: aioresponses) -> None:
     """Across restarts too."""
     answers.get(_GUEST, payload={"firstName": "Anna"})
@@ -106,18 +125,22 @@ async def test_a_401_for_a_fresh_token_is_the_credentials(
         (400, b'{"client_secret":"hunter22"}', Unauthorized),
         (401, b"", Unauthorized),
         (403, b"", Unauthorized),
-        (404, b"", Reject),
+        (404, b"", LaneFailure),
         (429, b"", Throttled),
-        (500, b"", Retry),
-        (200, b"<html>", Retry),
-        (200, b"{}", Retry),
-        (200, b'{"x":' + b"[" * 100_000, Retry),
+        (500, b"", LaneFailure),
+        (200, b"<html>", LaneFailure),
+        (200, b"{}", LaneFailure),
+        (200, b'{"access_token":""}', LaneFailure),
+        (200, b'{"access_token":"a\\nb"}', LaneFailure),
+        (200, b'{"access_token":"a\\n"}', LaneFailure),
+        (200, b'{"access_token":"caf\\u00e9"}', LaneFailure),
+        (200, b'{"x":' + b"[" * 100_000, LaneFailure),
     ],
 )
 async def test_no_token_is_said_with_the_reason(
     roller: Roller, answers: aioresponses, status: int, body: bytes, kind: type[Failure]
 ) -> None:
-    """Wrong credentials come as a 400."""
+    """Wrong credentials come as a 400; and no booking is to blame for any of it."""
     answers.post(f"{_BASE}/token", status=status, body=body)
     with pytest.raises(Failure) as caught:
         await roller.fetch_guest("7")

@@ -96,7 +96,17 @@ def test_only_the_refused_token_is_dropped(path: Path, clock: FakeClock) -> None
 
 
 @pytest.mark.parametrize(
-    "content", [b"", b"{", b"[]", b'{"stampede":{"token":7}}', b"\xff", b'{"a":"\xff"}', None]
+    "content",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"stampede":{"token":7}}',
+        b'{"stampede":{"token":"a\\nb","credentials":"credentials","renew_at":9000000000000000}}',
+        b"\xff",
+        b'{"a":"\xff"}',
+        None,
+    ],
 )
 def test_a_file_that_cannot_be_read_costs_one_request(
     path: Path, clock: FakeClock, content: bytes | None

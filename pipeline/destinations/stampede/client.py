@@ -11,7 +11,7 @@ from pipeline.destinations.stampede.replies import fail, guest_id, is_json
 from pipeline.destinations.stampede.settings import StampedeSettings
 from pipeline.errors import TokenRefused, Unauthorized
 from pipeline.model import Answer, Request
-from pipeline.plugin import Call, Reply, Session
+from pipeline.plugin import AccessToken, Call, Reply, Session
 
 _OK = range(200, 300)
 _UNAUTHORIZED = 401
@@ -29,7 +29,7 @@ class _Credentials(Struct, frozen=True, kw_only=True):
 
 
 class _Token(Struct, frozen=True, kw_only=True):
-    access_token: str
+    access_token: AccessToken
     expires_in: float = _TOKEN_LIFE
 
 
@@ -70,7 +70,7 @@ class Stampede:
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             token = None
         if token is None:
-            raise fail(reply, call, promised="an access token")
+            raise fail(reply, call, promised="an access token that a header can carry")
         self._session.keep_token(token.access_token, lifetime=token.expires_in)
 
     async def send(self, request: Request) -> Answer:

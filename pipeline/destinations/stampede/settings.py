@@ -61,6 +61,15 @@ class StampedeSettings(Struct, frozen=True, kw_only=True):
         """Name the sources that are delivered here."""
         return iter(self.venues)
 
+    def unused(self) -> Iterator[str]:
+        """Name what has no effect in this version, if it is given."""
+        if self.registration_path is not None:
+            yield "registration_path"
+        if self.first_contact == "check":
+            yield "first_contact"
+        if self.visit_updates:
+            yield "visit_updates"
+
     def problems(self) -> Iterator[tuple[str, str]]:
         """Tell what does not fit together, as (path below here, sentence); see `config.py`."""
         if not self.venues:

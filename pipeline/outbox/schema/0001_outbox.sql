@@ -53,6 +53,8 @@ CREATE INDEX event_processing ON event (source) WHERE state = 'processing';
 CREATE INDEX event_parked ON event (id) WHERE state = 'parked';
 CREATE INDEX event_body ON event (updated_at)
     WHERE body IS NOT NULL AND state IN ('done', 'ignored');
+-- For listings, the newest first; which pairs there are, `counter` tells.
+CREATE INDEX event_listed ON event (source, state);
 
 CREATE TABLE event_key (
     -- CRC-32 of source and key, for a short index is written sooner; which of the events with the
@@ -133,6 +135,10 @@ CREATE INDEX delivery_booking ON delivery (source, booking, destination, kind, a
 CREATE INDEX delivery_open ON delivery (source, customer, destination, kind)
     WHERE state IN ('waiting', 'sending', 'parked');
 CREATE INDEX delivery_event ON delivery (event);
+CREATE INDEX delivery_reference ON delivery (reference);
+-- For listings, as with events.
+CREATE INDEX delivery_listed ON delivery (destination, state);
+CREATE INDEX delivery_reason ON delivery (destination, state, reason) WHERE reason IS NOT NULL;
 
 CREATE TABLE told (
     destination  TEXT NOT NULL,

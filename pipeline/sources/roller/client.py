@@ -1,15 +1,23 @@
 """Talks to ROLLER's REST API: tokens, guests, bookings, the venue."""
 
-import asyncio
 from typing import Any
 from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
-from pipeline.errors import Reject, Retry, Throttled, Unauthorized, Unreadable
+from pipeline.errors import (
+    Failure,
+    LaneFailure,
+    Reject,
+    Retry,
+    Throttled,
+    Unauthorized,
+    Unreadable,
+)
+from pipeline.flight import SharedFetch
 from pipeline.model import Booking, Envelope, Event, Guest
-from pipeline.plugin import Call, Reply, Session, VenueDetails
+from pipeline.plugin import AccessToken, Call, Reply, Session, VenueDetails
 from pipeline.sources.roller.guests import read_guest
 from pipeline.sources.roller.messages import read_booking, read_booking_detail, read_envelope
 from pipeline.sources.roller.settings import Country, Currency, RollerSettings, Timezone
@@ -38,7 +46,7 @@ class _Credentials(Struct, frozen=True):
 
 
 class _Token(Struct, frozen=True):
-    access_token: str
+    access_token: AccessToken
     expires_in: float = _TOKEN_LIFE
 
 
@@ -60,7 +68,7 @@ class Roller:
         self.name = name
         self._settings = settings
         self._session = session
-        self._token_lock = asyncio.Lock()
+        self._token_fetch = SharedFetch()
 
     def envelope(self, body: bytes) -> Envelope:
         """Read the outside of a message; Unreadable says what is wrong."""
@@ -133,9 +141,18 @@ class Roller:
         return reply
 
     async def _fresh_token(self) -> str:
-        """Give the kept token or fetch one; of many callers at once, one asks (single flight)."""
-        async with self._token_lock:
-            return self._session.token() or await self._fetch_token()
+        """Give the kept token or fetch one; of many callers at once, one asks (single flight).
+
+        A failure is the lane's: no request can be made without a token, and no item is to blame.
+        """
+        async with self._token_fetch:
+            try:
+                return self._session.token() or await self._fetch_token()
+            except LaneFailure:
+                raise
+            except Failure as exc:
+                after = exc.after if isinstance(exc, Retry) else None
+                raise LaneFailure(exc.reason, after=after) from exc
 
     async def _fetch_token(self) -> str:
         credentials = _Credentials(self._settings.client_id, self._settings.client_secret.reveal())
@@ -150,7 +167,7 @@ class Roller:
         try:
             token = _token.decode(reply.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            msg = "ROLLER answered 200 to /token without an access token"
+            msg = "ROLLER answered 200 to /token without an access token that a header can carry"
             raise Retry(msg) from exc
         self._session.keep_token(token.access_token, lifetime=token.expires_in)
         return token.access_token

@@ -101,6 +101,15 @@ class RollerSettings(Struct, frozen=True, kw_only=True):
     products: Every = Every(3600)
     adults_only: bool = True
 
+    def unused(self) -> Iterator[str]:
+        """Name what has no effect in this version, if it is given."""
+        if self.public_url:
+            yield "public_url"
+        if self.reconcile != "off":
+            yield "reconcile"
+        if self.products:
+            yield "products"
+
     def problems(self) -> Iterator[tuple[str, str]]:
         """Tell what does not fit together, as (path below here, sentence); see `config.py`."""
         if self.public_url and not self.public_url.startswith("https://"):

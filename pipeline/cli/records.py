@@ -1,0 +1,323 @@
+"""`pipeline events` and `pipeline deliveries`: what came in, and what is owed."""
+
+import argparse
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+from rich import box
+from rich.markup import escape
+from rich.table import Table
+
+from pipeline.cli.common import Commands, add_command, complain, configuration, console
+from pipeline.client import Refused, call, fetch_status
+from pipeline.clock import SystemClock
+from pipeline.config import Config
+from pipeline.desk import Batch, Desk
+from pipeline.errors import OutboxBusy, PipelineError
+from pipeline.model import DeliveryState, EventState
+from pipeline.outbox import Changed, Records, Row
+from pipeline.outbox.sqlite import open_outbox, read_outbox
+
+_UNAVAILABLE = 69
+_FAILED = 1
+
+
+class _Kind(Struct, frozen=True, kw_only=True):
+    """Of what there are records."""
+
+    name: str
+    one: str
+    letter: str
+    owner: str
+    states: Sequence[str]
+    columns: Sequence[str]
+    detail: str
+    detail_columns: Sequence[str]
+
+
+_EVENTS = _Kind(
+    name="events",
+    one="event",
+    letter="e",
+    owner="source",
+    states=list(EventState),
+    columns=("id", "source", "kind", "action", "reference", "state", "reason", "received_at"),
+    detail="deliveries",
+    detail_columns=("id", "destination", "kind", "state", "reason", "updated_at"),
+)
+_DELIVERIES = _Kind(
+    name="deliveries",
+    one="delivery",
+    letter="d",
+    owner="destination",
+    states=list(DeliveryState),
+    columns=("id", "destination", "kind", "reference", "state", "reason", "attempts", "due_at"),
+    detail="attempts",
+    detail_columns=("id", "at", "method", "path", "status", "outcome", "note"),
+)
+
+_STYLES = {"parked": "red", "waiting": "yellow", "done": "green", "delivered": "green"}
+
+
+def add(commands: Commands) -> None:
+    """Add both commands."""
+    for kind, summary in (
+        (_EVENTS, "see what came in; retry or drop it"),
+        (_DELIVERIES, "see what is owed to destinations; retry or drop it"),
+    ):
+        made = add_command(
+            commands,
+            kind.name,
+            summary,
+            f"Lists, shows, retries and drops {kind.name}, with the daemon running or not.",
+            config=False,
+        )
+        actions = made.add_subparsers(title="actions", metavar="ACTION", required=True)
+        _add_list(actions, kind)
+        _add_show(actions, kind)
+        _add_change(actions, kind, "retry", "try again, at once")
+        _add_change(actions, kind, "drop", "let go: nothing more is done for it")
+
+
+def _add_list(actions: Commands, kind: _Kind) -> None:
+    made = add_command(actions, "list", f"list {kind.name}, the newest first", "")
+    made.add_argument("--state", choices=kind.states, metavar="STATE", help=", ".join(kind.states))
+    made.add_argument(f"--{kind.owner}", metavar="NAME", help=f"of this {kind.owner} only")
+    if kind is _DELIVERIES:
+        made.add_argument("--reason", metavar="TEXT", help="whose reason has this text in it")
+    made.add_argument(
+        "--limit", type=_limit, default=50, metavar="N", help="at most so many, 50 if not given"
+    )
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+    made.set_defaults(command=_list, kind=kind, reason=None)
+
+
+def _add_show(actions: Commands, kind: _Kind) -> None:
+    made = add_command(
+        actions,
+        "show",
+        f"show one {kind.one} and its {kind.detail}",
+        "`pipeline explain` says why.",
+    )
+    made.add_argument("id", metavar="ID", help=f"such as {kind.letter}5")
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+    made.set_defaults(command=_show, kind=kind)
+
+
+def _add_change(actions: Commands, kind: _Kind, name: str, summary: str) -> None:
+    made = add_command(actions, name, summary, "Says how many it will touch, and asks first.")
+    made.add_argument("ids", metavar="ID", nargs="*", help=f"such as {kind.letter}5")
+    if name == "retry":
+        made.add_argument(
+            "--state", choices=["parked"], metavar="parked", help="all that are parked"
+        )
+        made.add_argument(
+            f"--{kind.owner}", metavar="NAME", help=f"with --state: of this {kind.owner}"
+        )
+    made.add_argument("--yes", action="store_true", help="do not ask")
+    made.set_defaults(command=_change, kind=kind, action=name, parser=made)
+
+
+def _limit(text: str) -> int:
+    if not re.fullmatch("[0-9]{1,4}", text) or not 1 <= int(text) <= 1000:  # noqa: PLR2004
+        raise argparse.ArgumentTypeError("a number from 1 to 1000")
+    return int(text)
+
+
+def _list(options: argparse.Namespace) -> int:
+    config, kind = configuration(options), options.kind
+    found = asyncio.run(_read(config, lambda records: _listed(records, options)))
+    if options.json:
+        _print_json(found)
+    elif not found:
+        console().print(f"There are no {kind.name} like that.")
+    else:
+        console().print(_table(found, kind.columns))
+    return 0
+
+
+async def _listed(records: Records, options: argparse.Namespace) -> list[Row]:
+    if options.kind is _EVENTS:
+        return await records.events(state=options.state, source=options.source, limit=options.limit)
+    return await records.deliveries(
+        state=options.state,
+        destination=options.destination,
+        reason=options.reason,
+        limit=options.limit,
+    )
+
+
+def _show(options: argparse.Namespace) -> int:
+    config, kind = configuration(options), options.kind
+    number = _number(options.id, kind)
+
+    async def shown(records: Records) -> Row | None:
+        return await (records.event(number) if kind is _EVENTS else records.delivery(number))
+
+    row = asyncio.run(_read(config, shown))
+    if row is None:
+        raise PipelineError(f"there is no {kind.one} {kind.letter}{number}")
+    if options.json:
+        _print_json(row)
+        return 0
+    out = console()
+    details = row.pop(kind.detail)
+    facts = Table.grid(padding=(0, 2))
+    for name, value in row.items():
+        if value is not None:
+            facts.add_row(name, _styled(name, value))
+    out.print(facts)
+    if details:
+        out.print(_table(details, kind.detail_columns))
+    return 0
+
+
+async def _read(config: Config, ask: Callable[[Records], Any]) -> Any:
+    """Read the outbox's file: that needs no daemon, and does not disturb one."""
+    if not config.outbox.path.exists():
+        raise PipelineError(f"there is no outbox at {config.outbox.path} yet")
+    async with read_outbox(config.outbox.path) as outbox:
+        return await ask(outbox.records)
+
+
+def _change(options: argparse.Namespace) -> int:
+    config, kind = configuration(options), options.kind
+    in_bulk = getattr(options, "state", None) is not None
+    if in_bulk == bool(options.ids):
+        options.parser.error(
+            "give ids, or --state parked" if not in_bulk else "not both: ids, and --state"
+        )
+    numbers = [_number(text, kind) for text in options.ids]
+    owner = getattr(options, kind.owner, None)
+    if owner is not None and not in_bulk:
+        options.parser.error(f"--{kind.owner} goes with --state")
+    if not options.yes and sys.stdin.isatty():
+        count = asyncio.run(_count(config, kind, owner)) if in_bulk else len(numbers)
+        what = kind.one if count == 1 else kind.name
+        sys.stderr.write(f"This will {options.action} {count:,} {what}. Go on? [y/N] ")
+        sys.stderr.flush()
+        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
+            complain("Nothing was changed.")
+            return _FAILED
+    return asyncio.run(_do(config, kind, options.action, numbers, owner))
+
+
+async def _count(config: Config, kind: _Kind, owner: str | None) -> int:
+    if not config.outbox.path.exists():
+        return 0
+    async with read_outbox(config.outbox.path) as outbox:
+        return sum(
+            one.n
+            for one in await outbox.overview.counts()
+            if one.what == kind.one and one.state == "parked" and owner in {None, one.owner}
+        )
+
+
+async def _do(
+    config: Config, kind: _Kind, action: str, numbers: Sequence[int], owner: str | None
+) -> int:
+    """Change things through the daemon, or, without one, on the outbox itself."""
+    if await fetch_status(config.server) is not None:
+        ids, refused = await _through_daemon(config, kind, action, numbers, owner)
+    else:
+        try:
+            async with _desk(config) as desk:
+                ids, refused = await _by_ourselves(desk, kind, action, numbers, owner)
+        except OutboxBusy as exc:
+            complain(
+                f"pipeline: {exc}, and does not answer at server.admin = {config.server.admin}"
+            )
+            return _UNAVAILABLE
+    for reason in refused:
+        complain(reason)
+    verb = "will be tried again" if action == "retry" else "dropped"
+    console().print(f"{ids:,} {kind.one if ids == 1 else kind.name} {verb}.")
+    return _FAILED if refused else 0
+
+
+async def _through_daemon(
+    config: Config, kind: _Kind, action: str, numbers: Sequence[int], owner: str | None
+) -> tuple[int, list[str]]:
+    if not numbers:
+        changed, before = 0, None
+        while True:
+            asked = {"state": "parked", kind.owner: owner, "before": before}
+            answer = await _post(config, f"/api/{kind.name}/retry", asked)
+            batch = msgspec.json.decode(answer, type=Batch)
+            changed, before = changed + batch.changed, batch.before
+            if not batch.more:
+                return changed, []
+    ids: dict[str, None] = {}
+    refused = []
+    for number in numbers:
+        path = f"/api/{kind.name}/{kind.letter}{number}/{action}"
+        try:
+            answer = await _post(config, path, {})
+        except Refused as exc:
+            # A guest that came along with an earlier one is changed already, and no failure.
+            refused.append(str(exc))
+            continue
+        ids |= dict.fromkeys(msgspec.json.decode(answer)["changed"])
+    return len(ids), refused
+
+
+async def _post(config: Config, path: str, body: Mapping[str, object]) -> bytes:
+    answer = await call(config.server, "POST", path, body=body)
+    if answer is None:
+        raise PipelineError(f"the daemon at {config.server.admin} has stopped answering")
+    return answer
+
+
+async def _by_ourselves(
+    desk: Desk, kind: _Kind, action: str, numbers: Sequence[int], owner: str | None
+) -> tuple[int, list[str]]:
+    if not numbers:
+        changed, before = 0, None
+        retry = desk.retry_parked_events if kind is _EVENTS else desk.retry_parked_deliveries
+        while True:
+            batch = await retry(owner, before)
+            changed, before = changed + batch.changed, batch.before
+            if not batch.more:
+                return changed, []
+    done: Changed = await getattr(desk, f"{action}_{kind.name}")(numbers)
+    return len(done.ids), list(done.refused.values())
+
+
+@asynccontextmanager
+async def _desk(config: Config) -> AsyncIterator[Desk]:
+    if not config.outbox.path.exists():
+        raise PipelineError(f"there is no outbox at {config.outbox.path} yet")
+    async with open_outbox(config.outbox.path) as outbox:
+        yield Desk(outbox.records, outbox.repair, SystemClock(), lambda: None)
+
+
+def _number(text: str, kind: _Kind) -> int:
+    found = re.fullmatch(rf"{kind.letter}?([0-9]{{1,18}})", text.strip())
+    if found is None:
+        raise PipelineError(f"{text!r} is no id of {kind.name}: they look like {kind.letter}5")
+    return int(found[1])
+
+
+def _table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
+    table = Table(*columns, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*(_styled(name, row[name]) for name in columns))
+    return table
+
+
+def _styled(name: str, value: object) -> str:
+    text = "" if value is None else escape(str(value))
+    if name.endswith("_at") or name == "at":
+        return text.partition(".")[0].replace("T", " ")
+    style = _STYLES.get(text) if name == "state" else None
+    return f"[{style}]{text}[/]" if style else text
+
+
+def _print_json(value: object) -> None:
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value)) + b"\n")

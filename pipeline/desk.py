@@ -1,0 +1,77 @@
+"""What people do with events and deliveries, through the daemon or on an outbox at rest."""
+
+from collections.abc import Callable, Sequence
+
+from msgspec import Struct
+
+from pipeline.clock import Clock
+from pipeline.outbox import Changed, Records, Repair
+
+#: Rows of one transaction; more would let webhooks wait.
+AT_ONCE = 500
+
+
+class Batch(Struct, frozen=True, kw_only=True):
+    """What came of retrying some of many."""
+
+    changed: int
+    #: How many could not be changed after all.
+    refused: int
+    #: To be given back with the next call: what parks again meanwhile is not tried again.
+    before: int
+    #: There may be more.
+    more: bool
+
+
+class Desk:
+    """Retries and drops; `wake` lets the stages look at once."""
+
+    def __init__(
+        self, records: Records, repair: Repair, clock: Clock, wake: Callable[[], None]
+    ) -> None:
+        self.records = records
+        self._repair = repair
+        self._clock = clock
+        self._wake = wake
+
+    async def retry_events(self, ids: Sequence[int]) -> Changed:
+        """Process events again."""
+        return self._done(await self._repair.retry_events(ids, now=self._clock.now()))
+
+    async def drop_events(self, ids: Sequence[int]) -> Changed:
+        """Ignore events from now on."""
+        return self._done(await self._repair.drop_events(ids, now=self._clock.now()))
+
+    async def retry_deliveries(self, ids: Sequence[int]) -> Changed:
+        """Try deliveries again, and what parked with them."""
+        return self._done(await self._repair.retry_deliveries(ids, now=self._clock.now()))
+
+    async def drop_deliveries(self, ids: Sequence[int]) -> Changed:
+        """Let deliveries go, and what waits for them."""
+        return self._done(await self._repair.drop_deliveries(ids, now=self._clock.now()))
+
+    async def retry_parked_events(self, source: str | None, before: int | None) -> Batch:
+        """Process some of the parked events again."""
+        since = self._clock.now() if before is None else before
+        ids = await self.records.parked_events(source, before=since, limit=AT_ONCE)
+        return _batch(ids, await self.retry_events(ids), since)
+
+    async def retry_parked_deliveries(self, destination: str | None, before: int | None) -> Batch:
+        """Try some of the parked deliveries again."""
+        since = self._clock.now() if before is None else before
+        ids = await self.records.parked_deliveries(destination, before=since, limit=AT_ONCE)
+        return _batch(ids, await self.retry_deliveries(ids), since)
+
+    def _done(self, changed: Changed) -> Changed:
+        if changed.ids:
+            self._wake()
+        return changed
+
+
+def _batch(ids: Sequence[int], changed: Changed, before: int) -> Batch:
+    return Batch(
+        changed=len(changed.ids),
+        refused=len(changed.refused),
+        before=before,
+        more=len(ids) == AT_ONCE and bool(changed.ids),
+    )
