@@ -15,7 +15,7 @@ from pipeline.config import Config
 from pipeline.errors import OutboxError, PipelineError, Reject, Unreadable
 from pipeline.gather import merge_details, whole_venue
 from pipeline.model import Booking, Event, Guest, Kind, Phase
-from pipeline.outbox.sqlite import read_facts
+from pipeline.outbox.sqlite import read_outbox
 from pipeline.plugin import Call, Destination, Reply, Source, VenueDetails
 from pipeline.plugins import make_destination, make_source
 from pipeline.preview import Subject
@@ -130,8 +130,8 @@ async def _known_details(config: Config, name: str) -> VenueDetails:
     if whole_venue(ours):
         return ours
     with suppress(OutboxError):  # there may be none yet, or it is another user's
-        async with read_facts(config.outbox.path) as facts:
-            if known := await facts.venue(name):
+        async with read_outbox(config.outbox.path) as outbox:
+            if known := await outbox.facts.venue(name):
                 return merge_details(ours, known.details)
     return ours
 

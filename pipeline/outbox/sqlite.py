@@ -1,7 +1,6 @@
 """The outbox in one SQLite file."""
 
 import asyncio
-import os
 import secrets
 import sqlite3
 from collections.abc import AsyncIterator, Collection
@@ -214,6 +213,7 @@ class Glance(Struct, frozen=True):
 
     overview: Overview
     records: Records
+    facts: Facts
 
 
 @asynccontextmanager
@@ -221,23 +221,9 @@ async def read_outbox(path: Path) -> AsyncIterator[Glance]:
     """Read an outbox; nothing is locked or changed. OutboxError when it cannot be."""
     try:
         async with reading(path, 1) as readers:
-            yield Glance(SqliteOverview(readers), SqliteRecords(readers))
+            yield Glance(SqliteOverview(readers), SqliteRecords(readers), SqliteFacts(readers))
     except OutboxUnavailable as exc:
         raise OutboxError(f"{path}: {exc}") from exc
-
-
-@asynccontextmanager
-async def read_facts(path: Path) -> AsyncIterator[Facts]:
-    """Read what an outbox knows, whoever runs on it; nothing is locked or changed.
-
-    Raises OutboxError when there is none, or when it is another user's.
-    """
-    # Asked before, for aiosqlite's thread outlives a connection that fails, and then the loop too;
-    # and not by opening it, for closing it again would drop SQLite's locks of this process.
-    if not (os.path.isfile(path) and os.access(path, os.R_OK)):  # noqa: ASYNC240, PTH113 - no error
-        raise OutboxError(f"{path}: cannot be read")
-    async with reading(path, 1) as readers:
-        yield SqliteFacts(readers)
 
 
 async def _seal(writer: Writer) -> Seal:
