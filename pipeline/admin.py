@@ -18,6 +18,8 @@ from pipeline.api import add_routes
 from pipeline.config import Server
 from pipeline.desk import Desk
 from pipeline.errors import OutboxUnavailable
+from pipeline.gauges import Gauges
+from pipeline.metrics import CONTENT_TYPE
 from pipeline.report import Reporter
 
 #: A name or an address, an IPv6 one in brackets, and a port.
@@ -38,14 +40,15 @@ _HEADERS: Mapping[str, str] = {
 }
 
 
-def admin_app(server: Server, reporter: Reporter, desk: Desk) -> web.Application:
+def admin_app(server: Server, reporter: Reporter, desk: Desk, gauges: Gauges) -> web.Application:
     """Make the application of the admin listener."""
     app = web.Application(middlewares=[_guard(server)])
     app.on_response_prepare.append(_harden)
-    admin = _Admin(reporter)
+    admin = _Admin(reporter, gauges)
     app.router.add_get("/healthz", admin.healthz)
     app.router.add_get("/readyz", admin.readyz)
     app.router.add_get("/api/status", admin.status)
+    app.router.add_get("/metrics", admin.metrics)
     add_routes(app, desk)
     return app
 
@@ -53,8 +56,9 @@ def admin_app(server: Server, reporter: Reporter, desk: Desk) -> web.Application
 class _Admin:
     """The handlers."""
 
-    def __init__(self, reporter: Reporter) -> None:
+    def __init__(self, reporter: Reporter, gauges: Gauges) -> None:
         self._reporter = reporter
+        self._gauges = gauges
 
     async def healthz(self, _: web.Request) -> web.Response:
         """Say that the process lives."""
@@ -72,6 +76,14 @@ class _Admin:
         except OutboxUnavailable as exc:
             return _no(503, str(exc))
         return web.Response(body=body, content_type="application/json")
+
+    async def metrics(self, _: web.Request) -> web.Response:
+        """Give all metrics as Prometheus reads them."""
+        try:
+            body = await self._gauges.text()
+        except OutboxUnavailable as exc:
+            return _no(503, str(exc))
+        return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
 def _guard(server: Server) -> Middleware:

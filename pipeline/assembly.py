@@ -18,6 +18,7 @@ from pipeline.intend import Intender
 from pipeline.lane import Lane
 from pipeline.log import Log
 from pipeline.means import Means
+from pipeline.metrics import Meters
 from pipeline.model import Event
 from pipeline.outbox import Outbox
 from pipeline.plugin import VenueDetails
@@ -66,6 +67,7 @@ class Assembly:
         self._dice = random.Random()
         traits = {name: source_traits(settings) for name, settings in config.sources.items()}
         self._means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
+        self.meters = self._means.meters
         self._enriched: Feed[Event] = Feed(_FEED)
         self._owed: dict[str, Feed[int]] = {name: Feed(_FEED) for name in config.destinations}
 
@@ -123,7 +125,7 @@ class Assembly:
         return Lane(self._config.retry, self._clock, self._dice)
 
     def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
-        return peer_session(name, settings, self._http, self._tokens)
+        return peer_session(name, settings, self._http, self._tokens, self.meters)
 
 
 def peer_session(
@@ -131,11 +133,12 @@ def peer_session(
     settings: SourceSettings | DestinationSettings,
     http: aiohttp.ClientSession,
     tokens: Tokens,
+    meters: Meters | None = None,
 ) -> PeerSession:
     """Make the way to a peer; its token is found by the credentials that fetched it."""
     secret = settings.client_secret.reveal()
     credentials = fingerprint(settings.base_url, settings.client_id, secret)
-    return PeerSession(f"{settings.type}.{name}", http, tokens, credentials)
+    return PeerSession(f"{settings.type}.{name}", http, tokens, credentials, meters)
 
 
 def source_traits(settings: SourceSettings) -> SourceTraits:

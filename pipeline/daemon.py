@@ -13,8 +13,10 @@ from pipeline.clock import SECOND, Clock, SystemClock
 from pipeline.config import Config
 from pipeline.desk import Desk
 from pipeline.errors import OutboxUnavailable, PipelineError
+from pipeline.gauges import Gauges
 from pipeline.listener import WebhookServer, start_site
 from pipeline.log import Bridge, Log
+from pipeline.metrics import Meters
 from pipeline.outbox import Outbox
 from pipeline.outbox.sqlite import open_outbox
 from pipeline.report import Reporter
@@ -26,6 +28,9 @@ from pipeline.wire import client
 #: How often finished payloads are looked for, and how often a failing outbox is tried again.
 _HOUR = 3600.0
 _SECOND = 1.0
+
+#: Seconds between two counts of all rows: some tenths of a second for a million.
+_COUNT_EVERY = 600.0
 
 #: Microseconds for which attempts are kept at least, whatever `keep`: the longest allowance's
 #: window is a day.
@@ -45,7 +50,9 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             await outbox.recover(now=clock.now())
             await _park_unconfigured(config, outbox, clock, log)
             tokens = Tokens(tokens_beside(path), clock)
-            stages = Assembly(config, outbox, http, tokens, clock, log).stages()
+            assembly = Assembly(config, outbox, http, tokens, clock, log)
+            stages, meters = assembly.stages(), assembly.meters
+            outbox.watch(meters.committed)
             for name, deliverer in stages.deliverers.items():
                 limit = deliverer.budget.limit
                 await outbox.ledger.allow(name, limit.requests, round(limit.per * SECOND))
@@ -55,7 +62,7 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             for name, door in stages.doors.items():
                 door.last_event_at = await outbox.overview.last_received(name)
             reporter = Reporter(config, outbox, stages, clock)
-            await _Daemon(config, outbox, stages, reporter, clock, log).run(stop)
+            await _Daemon(config, outbox, stages, reporter, meters, clock, log).run(stop)
             await outbox.recover(now=clock.now())
             log.info("stopped")
     finally:
@@ -82,6 +89,7 @@ class _Daemon:
         outbox: Outbox,
         stages: Stages,
         reporter: Reporter,
+        meters: Meters,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -89,6 +97,7 @@ class _Daemon:
         self._outbox = outbox
         self._stages = stages
         self._reporter = reporter
+        self._meters = meters
         self._clock = clock
         self._log = log
 
@@ -152,11 +161,14 @@ class _Daemon:
 
     async def _keep_house(self) -> None:
         """Drop old payloads, count the room, and see whether a failing outbox works again."""
-        shed_at = 0
+        shed_at = counted_at = 0
         while True:
             now = self._clock.now()
             try:
                 await self._make_room()
+                if now >= counted_at:
+                    await self._count()
+                    counted_at = now + round(_COUNT_EVERY * SECOND)
                 if self._outbox.trouble or now >= shed_at:
                     keep = round(self._config.outbox.keep * SECOND)
                     await self._outbox.shed(before=now - keep, attempts_before=now - _LEDGER)
@@ -165,10 +177,17 @@ class _Daemon:
                 self._log.error("outbox failed", stage="housekeeping", reason=str(exc))
             await asyncio.sleep(_SECOND)
 
+    async def _count(self) -> None:
+        """Compare the counters with the rows; they never differ, unless we have made a mistake."""
+        self._meters.difference = await self._outbox.overview.difference()
+        if self._meters.difference:
+            self._log.error("counters differ", by=self._meters.difference)
+
     @asynccontextmanager
     async def _admin(self) -> AsyncIterator[None]:
         desk = Desk(self._outbox.records, self._outbox.repair, self._clock, self._stages.wake)
-        app = admin_app(self._config.server, self._reporter, desk)
+        gauges = Gauges(self._outbox, self._stages, self._meters, self._clock)
+        app = admin_app(self._config.server, self._reporter, desk, gauges)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

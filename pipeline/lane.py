@@ -110,6 +110,7 @@ class Lane:
         # With the breaker open already, this was its probe: the next one is later.
         self.breaker.probing()
         self.lane_failed(failure)
+        self.breaker.abandon()
         return failure
 
     def lane_failed(self, exc: Retry) -> None:

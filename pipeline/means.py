@@ -1,10 +1,11 @@
 """What every stage works with, made once and handed to each."""
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from pipeline.clock import Clock
 from pipeline.gather import Gatherer
 from pipeline.log import Log
+from pipeline.metrics import Meters
 from pipeline.outbox import Outbox
 
 
@@ -15,3 +16,4 @@ class Means(Struct, frozen=True, kw_only=True):
     gatherer: Gatherer
     clock: Clock
     log: Log
+    meters: Meters = field(default_factory=Meters)

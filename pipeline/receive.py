@@ -11,6 +11,7 @@ import posixpath
 import re
 import secrets
 import sys
+import time
 from collections.abc import Coroutine, Mapping, Sequence
 from contextlib import suppress
 
@@ -37,6 +38,11 @@ _BODY_TIMEOUT = 10.0
 _PEEK = 65_536
 
 _ROOT = "/webhooks/"
+
+_WRONG_KEY = "wrong or missing key"
+
+#: What became of a message, as the metrics call it.
+_RESULTS = {EventState.WAITING: "accepted", EventState.PARKED: "unreadable"}
 _KEY_HEADER = istr("x-roller-apikey")
 
 #: Compared with where there is no source, so that this takes no less time.
@@ -80,6 +86,7 @@ class Receiver:
         self._max_body = max_body
         self._clock = means.clock
         self._log = means.log
+        self._meters = means.meters
         self._bodies = BodyReader(body_timeout)
         self._closed = False
         #: How many more messages may be taken in before the outbox is counted again.
@@ -158,10 +165,11 @@ class Receiver:
         door = self._doors.get(name)
         if not _has_key(request.headers, self._keys.get(name, _NOBODYS_KEYS)) or door is None:
             await self._look_at(door, request)
-            raise Refusal("wrong or missing key")
+            raise Refusal(_WRONG_KEY)
         await self._store(name, door, await self._bodies.read(request, self._max_body))
 
     async def _store(self, name: str, door: Door, body: Body) -> None:
+        begun = time.perf_counter()
         arrival = self._arrival(name, door, body)
         if self.room <= 0:
             raise Refusal("the outbox is full")
@@ -177,6 +185,9 @@ class Receiver:
             self._stored += 1
         door.last_event_at = arrival.received_at
         door.key_mismatch = False
+        self._meters.ack_seconds.observe(time.perf_counter() - begun)
+        result = "duplicate" if receipt.duplicate else _RESULTS[arrival.state]
+        self._meters.events[name, arrival.kind, result] += 1
         if receipt.duplicate:
             self._log.info("received again", source=name, key=arrival.key)
             return
@@ -235,6 +246,8 @@ class Receiver:
     def _note(self, name: str, reason: str) -> None:
         """Log a refusal, of each source one a minute."""
         known = name if name in self._doors else "unknown"
+        result = "unauthorized" if reason == _WRONG_KEY else "refused"
+        self._meters.events[known, Kind.OTHER, result] += 1
         now = self._clock.now()
         if now - self._refusals_logged.get(known, 0) >= 60 * SECOND:
             self._refusals_logged[known] = now

@@ -93,5 +93,5 @@ def tally(counts: Iterable[Count]) -> Tally:
 async def oldest_waiting(overview: Overview, clock: Clock) -> float | None:
     """Give for how many seconds the oldest due work has been due."""
     now = clock.now()
-    oldest = await overview.oldest_due(now=now)
+    oldest = min((await overview.oldest_due(now=now)).values(), default=None)
     return None if oldest is None else max(now - oldest, 0) / SECOND

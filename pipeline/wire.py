@@ -5,6 +5,7 @@ broke before the answer: a limit kept around the call would miss the second requ
 """
 
 import ssl
+import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
@@ -17,6 +18,7 @@ from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
 
 from pipeline import __version__
 from pipeline.errors import NoAnswer, PipelineError, Reject, Unreachable
+from pipeline.metrics import Meters
 from pipeline.plugin import Call, Reply
 from pipeline.tokens import Tokens
 
@@ -85,18 +87,22 @@ class PeerSession:
         http: aiohttp.ClientSession,
         tokens: Tokens,
         credentials: str,
+        meters: Meters | None = None,
     ) -> None:
         self._name = name
+        self._meters = meters or Meters()
         self._http = http
         self._tokens = tokens
         self._credentials = credentials
 
     async def call(self, call: Call) -> Reply:
         """Send and read the answer, whatever its status; redirects are not followed."""
+        begun, status = time.perf_counter(), None
         try:
             async with self._http.request(
                 call.method, call.url, headers=call.headers, data=call.body, allow_redirects=False
             ) as response:
+                status = response.status
                 body = await response.content.read(_LONGEST_ANSWER)
                 while not response.content.at_eof() and len(body) < _LONGEST_ANSWER:
                     body += await response.content.read(_LONGEST_ANSWER - len(body))
@@ -104,6 +110,8 @@ class PeerSession:
                 return Reply(status=response.status, body=body, retry_after=pause)
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, ConnectionError) as exc:
             raise _no_answer(exc) from exc
+        finally:
+            self._meters.requested(self._name, call.method, status, begun)
 
     def token(self) -> str | None:
         """Give the kept access token."""

@@ -6,7 +6,7 @@ Every method that changes something returns once the change is on disk, and one 
 transaction. All times are integer microseconds (`clock.py`).
 """
 
-from collections.abc import Awaitable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -282,8 +282,11 @@ class Overview(Protocol):
     async def counts(self) -> list[Count]:
         """Give all counters; their cost does not grow with the outbox."""
 
-    async def oldest_due(self, *, now: int) -> int | None:
-        """Tell since when the item that is due for longest is due."""
+    async def oldest_due(self, *, now: int) -> Mapping[str, int]:
+        """Tell since when what is due for longest is due: by "event" and "delivery", if any is."""
+
+    async def difference(self) -> int:
+        """Count all rows, and tell how far the counters are off; slow, and to no one's harm."""
 
     async def later(self, *, now: int) -> Mapping[str, int]:
         """Count, by destination, what waits and is not due, or waits for a guest that is not.
@@ -369,6 +372,9 @@ class Outbox(Protocol):
     overview: Overview
     records: Records
     repair: Repair
+
+    def watch(self, committed: Callable[[float, int], None]) -> None:
+        """Have `committed` called for each transaction, with its seconds and its rows."""
 
     @property
     def trouble(self) -> str | None:

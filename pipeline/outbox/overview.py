@@ -18,23 +18,37 @@ class SqliteOverview:
         found = await self._readers.rows("SELECT what, owner, state, n FROM counter")
         return [Count(what=row[0], owner=row[1], state=row[2], n=row[3]) for row in found]
 
-    async def oldest_due(self, *, now: int) -> int | None:
-        """Tell since when the item that is due for longest is due."""
-        row = await self._readers.row(
-            """SELECT min(at) FROM (
-                   SELECT (SELECT min(due_at) FROM event
-                           WHERE source = owner AND state IN ('waiting', 'processing')) AS at
+    async def oldest_due(self, *, now: int) -> dict[str, int]:
+        """Tell since when what is due for longest is due, events and deliveries apart."""
+        found = await self._readers.rows(
+            """SELECT what, min(at) FROM (
+                   SELECT what, (SELECT min(due_at) FROM event
+                                 WHERE source = owner AND state IN ('waiting', 'processing')) AS at
                    FROM counter WHERE what = 'event'
                    UNION ALL
-                   SELECT (SELECT min(due_at) FROM delivery
+                   SELECT what, (SELECT min(due_at) FROM delivery
                            WHERE destination = owner AND priority = class AND state = 'waiting'
                              AND waits_for IS NULL)
                    FROM counter, (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
                    WHERE what = 'delivery')
-               WHERE at <= ?""",
+               WHERE at <= ? GROUP BY what""",
             (now,),
         )
-        return None if row is None else row[0]
+        return dict(found)
+
+    async def difference(self) -> int:
+        """Count all rows, and tell how far the counters are off; in one statement, one snapshot."""
+        [found] = await self._readers.row(
+            """SELECT coalesce(sum(abs(off)), 0) FROM (
+                   SELECT sum(n) AS off FROM (
+                       SELECT what, owner, state, n FROM counter WHERE state <> 'duplicates'
+                       UNION ALL
+                       SELECT 'event', source, state, -count(*) FROM event GROUP BY 2, 3
+                       UNION ALL
+                       SELECT 'delivery', destination, state, -count(*) FROM delivery GROUP BY 2, 3)
+                   GROUP BY what, owner, state)"""
+        )
+        return int(found)
 
     async def later(self, *, now: int) -> dict[str, int]:
         """Count, by destination, what waits and is not due, or waits for a guest that is not."""

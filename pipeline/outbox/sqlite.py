@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -97,6 +97,10 @@ class SqliteOutbox:
         self.overview = SqliteOverview(readers)
         self.records = SqliteRecords(readers)
         self.repair = SqliteRepair(writer)
+
+    def watch(self, committed: Callable[[float, int], None]) -> None:
+        """Have `committed` called for each transaction, with its seconds and its rows."""
+        self._writer.watch = committed
 
     @property
     def trouble(self) -> str | None:

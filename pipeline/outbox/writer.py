@@ -9,6 +9,7 @@ checkpoint in WAL mode, and because on a shared one a task's rollback takes anot
 import asyncio
 import functools
 import sqlite3
+import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -42,6 +43,13 @@ class _Job(Struct):
     committed: Callable[[Any], None] | None
 
 
+class _Done(Struct):
+    """What the units of a transaction gave, and how many rows it changed."""
+
+    all: list[Any]
+    rows: int
+
+
 class _Failed(Struct):
     """Why a transaction was rolled back."""
 
@@ -63,6 +71,8 @@ class Writer:
         self._wake = asyncio.Event()
         self._closed = False
         self._since_checkpoint = 0
+        #: Called for each transaction, with its seconds and the rows that it changed.
+        self.watch: Callable[[float, int], None] = lambda *_: None
         #: Why the last transaction failed; None when it did not.
         self.trouble: str | None = None
 
@@ -112,6 +122,7 @@ class Writer:
 
     async def _commit(self, batch: Sequence[_Job]) -> Sequence[_Job]:
         """Write a batch; give those to be written anew because one among them failed by itself."""
+        begun = time.perf_counter()
         try:
             for job in batch:
                 if job.begins is not None:
@@ -122,7 +133,8 @@ class Writer:
         if isinstance(results, _Failed):
             return self._give_up(batch, results)
         self.trouble = None
-        for job, result in zip(batch, results, strict=True):
+        self.watch(time.perf_counter() - begun, results.rows)
+        for job, result in zip(batch, results.all, strict=True):
             if not job.done.done():  # else its caller has gone away; it is on disk all the same
                 job.done.set_result(result)
         return ()
@@ -149,10 +161,11 @@ class Writer:
                 await self._connection.run(_checkpoint)
 
 
-def _transact(batch: Sequence[_Job], connection: sqlite3.Connection) -> list[Any] | _Failed:
+def _transact(batch: Sequence[_Job], connection: sqlite3.Connection) -> _Done | _Failed:
     """Run a batch as one transaction; one unit must never end the only writer."""
     running: _Job | None = None
     results: list[Any] = []
+    before = connection.total_changes
     try:
         connection.execute("BEGIN IMMEDIATE")
         for running in batch:
@@ -166,7 +179,7 @@ def _transact(batch: Sequence[_Job], connection: sqlite3.Connection) -> list[Any
     for job, result in zip(batch, results, strict=True):
         if job.committed is not None:
             job.committed(result)
-    return results
+    return _Done(results, connection.total_changes - before)
 
 
 def _checkpoint(connection: sqlite3.Connection) -> None:

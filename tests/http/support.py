@@ -18,6 +18,7 @@ from pipeline.assembly import Assembly
 from pipeline.config import load
 from pipeline.desk import Desk
 from pipeline.gather import Gatherer
+from pipeline.gauges import Gauges
 from pipeline.listener import WebhookServer, start_site
 from pipeline.log import Log
 from pipeline.means import Means
@@ -203,7 +204,8 @@ async def listening(folder: Path, *, body_timeout: float = 5.0) -> AsyncIterator
         )
         here.webhooks = await _start(stack, here.runner)
         desk = Desk(outbox.records, outbox.repair, clock, stages.wake)
-        app = admin_app(config.server, reporter, desk)
+        gauges = Gauges(outbox, stages, means.meters, clock)
+        app = admin_app(config.server, reporter, desk, gauges)
         here.admin = await _start(stack, web.AppRunner(app, access_log=None, shutdown_timeout=0.1))
         yield here
 

@@ -144,6 +144,16 @@ def test_what_met_no_item_is_the_lanes_and_waits_longer_each_time(
     assert waits[0] >= 1
 
 
+def test_a_refused_token_that_met_no_item_does_not_hold_the_probe(
+    lane: Lane, clock: FakeClock
+) -> None:
+    """Nothing would go until a probe has ended that is not under way."""
+    _judge(lane, Unreachable("no connection"))
+    clock.advance(lane.breaker.wait())
+    lane.stumbled(TokenRefused("401"))
+    assert lane.breaker.wait() == 0
+
+
 def test_the_first_refused_token_costs_nothing(lane: Lane) -> None:
     """Tokens end; a fresh one cures it."""
     _judge(lane, TokenRefused("401"))
