@@ -18,6 +18,7 @@ from pipeline.intend import Intender
 from pipeline.lane import Lane
 from pipeline.log import Log
 from pipeline.means import Means
+from pipeline.metrics import Meters
 from pipeline.model import Event
 from pipeline.outbox import Outbox
 from pipeline.plugin import VenueDetails
@@ -64,7 +65,7 @@ class Assembly:
         self._tokens = tokens
         self._clock = clock
         self._dice = random.Random()
-        traits = {name: _traits(settings) for name, settings in config.sources.items()}
+        traits = {name: source_traits(settings) for name, settings in config.sources.items()}
         self._means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
         self.meters = self._means.meters
         self._enriched: Feed[Event] = Feed(_FEED)
@@ -124,16 +125,34 @@ class Assembly:
         return Lane(self._config.retry, self._clock, self._dice)
 
     def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
-        secret = settings.client_secret.reveal()
-        credentials = fingerprint(settings.base_url, settings.client_id, secret)
-        peer = f"{settings.type}.{name}"
-        return PeerSession(peer, self._http, self._tokens, credentials, self.meters)
+        return peer_session(name, settings, self._http, self._tokens, self.meters)
 
 
-def _traits(settings: SourceSettings) -> SourceTraits:
+def peer_session(
+    name: str,
+    settings: SourceSettings | DestinationSettings,
+    http: aiohttp.ClientSession,
+    tokens: Tokens,
+    meters: Meters | None = None,
+) -> PeerSession:
+    """Make the way to a peer; its token is found by the credentials that fetched it."""
+    secret = settings.client_secret.reveal()
+    credentials = fingerprint(settings.base_url, settings.client_id, secret)
+    return PeerSession(f"{settings.type}.{name}", http, tokens, credentials, meters)
+
+
+def source_traits(settings: SourceSettings) -> SourceTraits:
+    """Give what the configuration says of a source that its deliveries depend on."""
     return SourceTraits(
         venue=VenueDetails(
-            timezone=settings.timezone, currency=settings.currency, country=settings.country
+            timezone=_plain(settings.timezone),
+            currency=_plain(settings.currency),
+            country=_plain(settings.country),
         ),
         adults_only=settings.adults_only,
     )
+
+
+def _plain(text: str | None) -> str | None:
+    """Make a plain text of a setting's own type, which msgspec would refuse to encode."""
+    return None if text is None else str(text)

@@ -22,7 +22,7 @@ from pipeline.outbox.sqlite import open_outbox
 from pipeline.report import Reporter
 from pipeline.settings import Address
 from pipeline.status import tally
-from pipeline.tokens import Tokens
+from pipeline.tokens import Tokens, tokens_beside
 from pipeline.wire import client
 
 #: How often finished payloads are looked for, and how often a failing outbox is tried again.
@@ -49,7 +49,7 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
         async with open_outbox(path) as outbox, client() as http, _library_warnings(log, clock):
             await outbox.recover(now=clock.now())
             await _park_unconfigured(config, outbox, clock, log)
-            tokens = Tokens(path.with_name(path.name + ".tokens"), clock)
+            tokens = Tokens(tokens_beside(path), clock)
             assembly = Assembly(config, outbox, http, tokens, clock, log)
             stages, meters = assembly.stages(), assembly.meters
             outbox.watch(meters.committed)

@@ -304,6 +304,6 @@ def _is_ambiguous(known: KnownBooking | None, booking: Booking, event: Event) ->
     A message that is taken again after a crash meets itself; that is no tie.
     """
     if known is None:
-        return booking.status is None or booking.total is None or not booking.items
+        return booking.is_partial
     tie = known.occurred_at == _as_of(event) and known.event != event.id
     return tie and known.booking != booking

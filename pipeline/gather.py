@@ -75,20 +75,30 @@ class Gatherer:
 
     def is_configured(self, source: str) -> bool:
         """Tell whether the configuration says all of a source's venue."""
-        ours = self._sources[source].venue
-        return bool(ours.timezone and ours.currency and ours.country)
+        return whole_venue(self._sources[source].venue) is not None
 
     async def venue(self, source: str) -> Venue | None:
         """Give the venue, by the configuration first; None while a part of it is unknown."""
-        ours = self._sources[source].venue
         known = await self._facts.venue(source)
         theirs = known.details if known else VenueDetails()
-        timezone = ours.timezone or theirs.timezone
-        currency = ours.currency or theirs.currency
-        country = ours.country or theirs.country
-        if not (timezone and currency and country):
-            return None
-        return Venue(timezone=timezone, currency=currency, country=country)
+        return whole_venue(merge_details(self._sources[source].venue, theirs))
+
+
+def merge_details(first: VenueDetails, second: VenueDetails) -> VenueDetails:
+    """Give what is known of a venue by the first, and else by the second."""
+    return VenueDetails(
+        timezone=first.timezone or second.timezone,
+        currency=first.currency or second.currency,
+        country=first.country or second.country,
+    )
+
+
+def whole_venue(details: VenueDetails) -> Venue | None:
+    """Give the venue; None while a part of it is unknown."""
+    timezone, currency, country = details.timezone, details.currency, details.country
+    if not (timezone and currency and country):
+        return None
+    return Venue(timezone=timezone, currency=currency, country=country)
 
 
 def booking_key(source: str, booking: str) -> str:

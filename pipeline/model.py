@@ -181,6 +181,11 @@ class Booking(Struct, frozen=True, kw_only=True):
     total: Decimal | None = None
     items: tuple[Item, ...] = ()
 
+    @property
+    def is_partial(self) -> bool:
+        """Tell whether a message left something out that the source can tell."""
+        return self.status is None or self.total is None or not self.items
+
 
 class Venue(Struct, frozen=True, kw_only=True):
     """What of a venue decides how its bookings read."""

@@ -81,6 +81,9 @@ class Source(Protocol):
     def booking(self, event: Event) -> Booking:
         """Read the booking in an event of kind booking; Unreadable says what is wrong."""
 
+    def guest(self, customer: str, body: bytes) -> Guest:
+        """Read a guest as the source answers with; Unreadable when it is none."""
+
     async def fetch_guest(self, customer: str) -> Guest | None:
         """Ask for a guest as they are now; None when the source has none by this id."""
 

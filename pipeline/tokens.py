@@ -32,11 +32,15 @@ _file = msgspec.json.Decoder(dict[str, _Token])
 
 
 class Tokens:
-    """The tokens of all peers, by name."""
+    """The tokens of all peers, by name.
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    Without `writes`, what changes is kept in memory only: the file belongs to a daemon.
+    """
+
+    def __init__(self, path: Path, clock: Clock, *, writes: bool = True) -> None:
         self._path = path
         self._clock = clock
+        self._writes = writes
         self._tokens = self._load()
 
     def get(self, name: str, credentials: str) -> str | None:
@@ -70,6 +74,8 @@ class Tokens:
             return {}  # a lost token costs one request
 
     def _save(self) -> None:
+        if not self._writes:
+            return
         fresh = self._path.with_name(self._path.name + ".new")
         try:
             handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
@@ -78,6 +84,11 @@ class Tokens:
             fresh.replace(self._path)
         except OSError:
             return  # likewise
+
+
+def tokens_beside(outbox: Path) -> Path:
+    """Name the file of an outbox's tokens."""
+    return outbox.with_name(outbox.name + ".tokens")
 
 
 def fingerprint(*parts: str) -> str:

@@ -217,6 +217,7 @@ class Glance(Struct, frozen=True):
 
     overview: Overview
     records: Records
+    facts: Facts
 
 
 @asynccontextmanager
@@ -224,7 +225,7 @@ async def read_outbox(path: Path) -> AsyncIterator[Glance]:
     """Read an outbox; nothing is locked or changed. OutboxError when it cannot be."""
     try:
         async with reading(path, 1) as readers:
-            yield Glance(SqliteOverview(readers), SqliteRecords(readers))
+            yield Glance(SqliteOverview(readers), SqliteRecords(readers), SqliteFacts(readers))
     except OutboxUnavailable as exc:
         raise OutboxError(f"{path}: {exc}") from exc
 

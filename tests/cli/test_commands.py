@@ -215,7 +215,7 @@ def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_names_every_command_and_exit_code() -> None:
     """The help is the first page that a person reads."""
     text = parser().format_help()
-    for word in ("demo", "run", "check", "status", "sandbox", "78", "69", "130"):
+    for word in ("demo", "run", "check", "preview", "status", "sandbox", "78", "69", "130"):
         assert word in text
 
 
@@ -249,7 +249,7 @@ def test_every_command_in_the_readme_exists() -> None:
     for line in readme.splitlines():
         if line.startswith("make "):
             assert f"\n{line.split()[1]}:" in targets
-    for word in ("sandbox", "check", "run"):
+    for word in ("sandbox", "check", "preview", "run"):
         assert f".venv/bin/pipeline {word}" in readme
         assert f"    {word}" in parser().format_help()
     assert len(readme.splitlines()) <= 120

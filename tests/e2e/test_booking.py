@@ -50,6 +50,23 @@ async def test_a_booking_becomes_a_guest_a_booking_and_tags(here: World) -> None
     assert {key: booking[key] for key in expected} == expected
 
 
+async def test_what_the_configuration_says_of_the_venue_goes_before_what_roller_says(
+    here: World,
+) -> None:
+    """Whoever sets it knows better, and what is set must reach Stampede as ROLLER's would."""
+    here.replace(
+        "webhook_key =",
+        'timezone = "Europe/Paris"\ncurrency = "EUR"\ncountry = "FR"\nwebhook_key =',
+    )
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        await here.book(booking=_booking(customer))
+        await here.settled()
+    [booking] = (await here.state("stampede"))["bookings"]
+    assert (booking["currency"], booking["starts_at"]) == ("EUR", "2026-07-04T18:30:00+02:00")
+    assert "/venues/me" not in [r["path"] for r in await here.requests("roller")]
+
+
 async def test_a_new_guest_with_three_tags_costs_five_requests_and_one_token(here: World) -> None:
     """The allowance is what is scarce, so nothing is asked that is not needed."""
     async with here.running():

@@ -91,6 +91,12 @@ _ONLY = [
         why="transform is one pure function, and what it uses is as pure",
     ),
     Only(
+        who=("pipeline.preview", "pipeline.mask"),
+        among=(*_EVERYTHING, *_DATABASES, *_HTTP, "asyncio", "time", "random", "os"),
+        allowed=(*_PURE, "pipeline.mask", "pipeline.transform"),
+        why="a preview decides nothing by itself: it plays the daemon's own pure function",
+    ),
+    Only(
         who=("pipeline.money", "pipeline.model", "pipeline.errors", "pipeline.seal"),
         among=(*_EVERYTHING, *_DATABASES, *_HTTP, "asyncio"),
         allowed=("pipeline.errors",),
@@ -128,7 +134,7 @@ _ONLY_BY = [
     ),
     OnlyBy(
         whom=("pipeline.outbox.sqlite",),
-        allowed=("pipeline.outbox", "pipeline.daemon", "pipeline.cli"),
+        allowed=("pipeline.outbox", "pipeline.daemon", "pipeline.inquire", "pipeline.cli"),
         why="the stages know the protocols in pipeline.outbox and not who keeps them",
     ),
     OnlyBy(

@@ -21,6 +21,21 @@ def test_a_token_outlives_a_restart(path: Path, clock: FakeClock) -> None:
     assert Tokens(path, clock).get("stampede", "credentials") == "t"
 
 
+def test_a_reader_uses_what_is_there_and_leaves_the_file_alone(
+    path: Path, clock: FakeClock
+) -> None:
+    """The file belongs to a running daemon, which holds more in memory than we have read."""
+    Tokens(path, clock).keep("roller", "credentials", "t", lifetime=3600)
+    before = path.read_bytes()
+    reader = Tokens(path, clock, writes=False)
+    assert reader.get("roller", "credentials") == "t"
+    assert reader.drop("roller", "t")
+    reader.keep("roller", "credentials", "fresh", lifetime=3600)
+    assert reader.get("roller", "credentials") == "fresh"
+    assert path.read_bytes() == before
+    assert [one.name for one in path.parent.iterdir()] == [path.name]
+
+
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077], ids=oct)
 def test_nobody_else_can_read_the_file(path: Path, clock: FakeClock, umask: int) -> None:
     """It opens a venue's guests to whoever has it."""

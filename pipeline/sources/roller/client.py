@@ -78,6 +78,14 @@ class Roller:
         """Read the booking in an event of kind booking; Unreadable says what is wrong."""
         return read_booking(event.body, event.action)
 
+    def guest(self, customer: str, body: bytes) -> Guest:
+        """Read an answer of `GET /guests/{customerId}`; Unreadable when it is none."""
+        found = read_guest(customer, body)
+        if found is None:
+            msg = "not a guest as ROLLER answers GET /guests/{customerId} with"
+            raise Unreadable(msg)
+        return found
+
     async def fetch_guest(self, customer: str) -> Guest | None:
         """Ask `GET /guests/{customerId}`; None when ROLLER has no such guest.
 

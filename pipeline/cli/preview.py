@@ -1,0 +1,245 @@
+"""`pipeline preview`: what a webhook would make the daemon send."""
+
+import argparse
+import asyncio
+import sys
+import textwrap
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import msgspec
+from msgspec import Raw, Struct
+from rich.console import Console
+from rich.highlighter import JSONHighlighter
+from rich.markup import escape
+from rich.text import Text
+
+from pipeline.cli.common import Commands, add_command, complain, configuration, console
+from pipeline.clock import SystemClock, iso
+from pipeline.config import Config
+from pipeline.errors import NotYet, PipelineError, Retry, Unauthorized, Unreadable
+from pipeline.inquire import inquire, offline_destinations, read_guest, read_message
+from pipeline.model import DeliveryState
+from pipeline.preview import GUEST_ID, Outlook, Subject, mask, preview
+
+_USAGE = 2
+_UNAVAILABLE = 69
+
+_STDIN = "-"
+
+#: Bytes of a guest's answer; a longer file is not one.
+_LONGEST_GUEST = 1_048_576
+
+_ABOUT = """\
+Try a webhook before it is real: shows the requests that the daemon would make of it, one by one, or
+why it would make none. Nothing is sent to any destination, nothing is stored, and a running daemon
+does not notice.
+
+  pipeline preview message.json                       asks ROLLER for the guest
+  pipeline preview message.json --guest guest.json    asks nobody: works without a network
+  pipeline preview - --json < message.json            for a script
+
+It is reckoned for a guest and a booking that no destination has heard of yet; of what one knows
+already, the daemon sends only what has changed.
+
+E-mail addresses, names and phone numbers are shown as words such as <e-mail>, unless you --reveal.
+"""
+
+
+class _Shown(Struct, frozen=True, kw_only=True):
+    method: str
+    path: str
+    body: Raw
+
+
+class _Part(Struct, frozen=True, kw_only=True):
+    requests: tuple[_Shown, ...]
+    state: DeliveryState | None
+    reason: str | None
+
+
+class _Document(Struct, frozen=True, kw_only=True):
+    """What --json prints."""
+
+    source: str
+    booking: str
+    reference: str | None
+    occurred_at: str | None
+    revealed: bool
+    notes: tuple[str, ...]
+    destinations: Mapping[str, _Part]
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    made = add_command(commands, "preview", "see what a webhook would make it send", _ABOUT)
+    made.add_argument("file", metavar="FILE", help="the body of a webhook; - for standard input")
+    made.add_argument(
+        "--source", metavar="NAME", help="whose webhook it is (needed if there are several sources)"
+    )
+    made.add_argument(
+        "--guest", metavar="FILE", help="ROLLER's answer to GET /guests/{id}, in place of asking"
+    )
+    made.add_argument("--reveal", action="store_true", help="show personal data as it is")
+    made.add_argument("--json", action="store_true", help="print one JSON document")
+    made.set_defaults(command=_preview)
+
+
+def _preview(options: argparse.Namespace) -> int:
+    config = configuration(options)
+    if problem := _misused(options, config):
+        complain(f"pipeline preview: {problem}")
+        return _USAGE
+    try:
+        subject = _subject(options, config)
+    except Unauthorized:
+        raise
+    except Retry as exc:
+        complain(f"pipeline: {exc}")
+        return _UNAVAILABLE
+    document = _document(options, subject, _outlooks(options, config, subject))
+    if options.json:
+        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+    else:
+        _print(console(), document)
+    return 0
+
+
+def _misused(options: argparse.Namespace, config: Config) -> str | None:
+    """Say what is wrong with the arguments as a whole; None when nothing is."""
+    if options.file == options.guest == _STDIN:
+        return "FILE and --guest cannot both be standard input"
+    if options.source is None and len(config.sources) > 1:
+        return f"--source is needed: one of {', '.join(config.sources)}"
+    return None
+
+
+def _subject(options: argparse.Namespace, config: Config) -> Subject:
+    clock = SystemClock()
+    source = options.source or next(iter(config.sources))
+    if source not in config.sources:
+        known = ", ".join(config.sources)
+        raise PipelineError(f"there is no source {source} in {options.config}, only: {known}")
+    with _naming(options.file):
+        body = _read(options.file, config.server.max_body)
+        message = read_message(config, source, body, now=clock.now())
+    guest = None
+    if options.guest is not None:
+        with _naming(options.guest):
+            guest = read_guest(config, message, _read(options.guest, _LONGEST_GUEST))
+    return asyncio.run(inquire(config, message, guest, clock))
+
+
+def _read(name: str, most: int) -> bytes:
+    """Read a file, and of one that is too long a byte too much."""
+    try:
+        if name == _STDIN:
+            return sys.stdin.buffer.read(most + 1)
+        with Path(name).open("rb") as file:
+            return file.read(most + 1)
+    except FileNotFoundError:
+        raise Unreadable("there is no such file") from None
+    except OSError as exc:
+        raise Unreadable(f"cannot be read: {exc.strerror}") from exc
+
+
+@contextmanager
+def _naming(name: str) -> Iterator[None]:
+    """Say of which file it is that something cannot be understood."""
+    try:
+        yield
+    except Unreadable as exc:
+        raise PipelineError(f"{'standard input' if name == _STDIN else name}: {exc}") from exc
+
+
+def _outlooks(
+    options: argparse.Namespace, config: Config, subject: Subject
+) -> Mapping[str, Outlook]:
+    try:
+        found = preview(subject, offline_destinations(config))
+    except NotYet:
+        settings = ", ".join(subject.unknown)
+        hint = "" if options.guest is None else "; without --guest, ROLLER is asked"
+        raise PipelineError(
+            f"nobody tells the venue's {settings}: set {settings} in [sources.{subject.source}] "
+            f"of {options.config}{hint}"
+        ) from None
+    if options.reveal:
+        return found
+    return {name: mask(outlook, subject) for name, outlook in found.items()}
+
+
+def _document(
+    options: argparse.Namespace, subject: Subject, outlooks: Mapping[str, Outlook]
+) -> _Document:
+    return _Document(
+        source=subject.source,
+        booking=subject.booking.id,
+        reference=subject.booking.reference,
+        occurred_at=iso(subject.occurred_at),
+        revealed=options.reveal,
+        notes=tuple(_notes(options, subject, outlooks.values())),
+        destinations={name: _part(outlook) for name, outlook in outlooks.items()},
+    )
+
+
+def _part(outlook: Outlook) -> _Part:
+    shown = (_Shown(method=r.method, path=r.path, body=Raw(r.body)) for r in outlook.requests)
+    return _Part(requests=tuple(shown), state=outlook.state, reason=outlook.reason)
+
+
+def _notes(
+    options: argparse.Namespace, subject: Subject, outlooks: Collection[Outlook]
+) -> Iterator[str]:
+    """Say what the reader must know to read it right."""
+    requests = [request for outlook in outlooks for request in outlook.requests]
+    if options.guest is not None and subject.booking.is_partial:
+        yield "The message lacks its status, total or items: the daemon asks ROLLER for them first."
+    if any(outlook.state for outlook in outlooks):
+        yield "Reckoned for a guest and a booking that the destination was not told of yet."
+    if any(GUEST_ID in request.path for request in requests):
+        yield f"{GUEST_ID} stands for the id that the destination gives to the guest."
+    if requests and not options.reveal:
+        yield "Words such as <e-mail> hide personal data; --reveal shows it."
+
+
+def _print(out: Console, document: _Document) -> None:
+    name = document.reference or document.booking
+    out.print(
+        f"Booking [bold]{escape(name)}[/] of {document.source}, as of {document.occurred_at}",
+        soft_wrap=True,
+    )
+    for destination, part in document.destinations.items():
+        out.print()
+        out.print(f"[bold]{destination}[/]  {_headline(part)}", soft_wrap=True)
+        for number, request in enumerate(part.requests, start=1):
+            _print_request(out, number, request)
+    if document.notes:
+        out.print()
+    for note in document.notes:
+        out.print(Text(note, style="dim"), soft_wrap=True)
+
+
+def _headline(part: _Part) -> str:
+    count = len(part.requests)
+    sent = f"{count} request{'' if count == 1 else 's'}" if count else "nothing would be sent"
+    why = f": {escape(part.reason)}" if part.reason else ""
+    if part.state in {DeliveryState.SKIPPED, DeliveryState.PARKED}:
+        why = f" ([yellow]{part.state}[/]{why})"
+    return sent + why
+
+
+def _print_request(out: Console, number: int, request: _Shown) -> None:
+    out.print(f"{number:3}  [cyan]{request.method}[/] {escape(request.path)}", soft_wrap=True)
+    pretty = msgspec.json.format(bytes(request.body), indent=2).decode()
+    body = Text(textwrap.indent(_printable(pretty), "     "))
+    JSONHighlighter().highlight(body)
+    out.print(body, soft_wrap=True)
+
+
+def _printable(text: str) -> str:
+    """Write what could steer a terminal as an escape; what comes in is not ours."""
+    return "".join(
+        c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text
+    )

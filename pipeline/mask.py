@@ -1,0 +1,94 @@
+"""Hides a guest in what people are shown: words stand for e-mail, names and phone.
+
+It looks for the guest's own values wherever they stand and not for fields by name, so that it
+holds for every destination's words. Where it is in doubt, it hides too much.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+
+import msgspec
+from msgspec import Struct
+
+from pipeline.contact import e164, email_of
+from pipeline.errors import Skip
+from pipeline.model import Guest, Request
+
+_EMAIL = "<e-mail>"
+
+#: Looked at one by one for an @, for a pattern with one in the middle takes quadratic time.
+_TOKENS = re.compile(r"[^\s\"'<>(),;:/]+")
+
+#: Shorter values stand in many a word: they are hidden only as words of their own.
+_SHORTEST = 3
+
+_encode = msgspec.json.Encoder().encode
+
+
+class Mask:
+    """Hides one guest, whose phone number is dialled from `country`; None for nobody."""
+
+    def __init__(self, guest: Guest | None, country: str) -> None:
+        values = list(_values(guest, country)) if guest else []
+        values.sort(key=lambda one: len(one.value), reverse=True)
+        known = [(_pattern(one.value), one.word) for one in values]
+        self._addresses = [(pattern, word) for pattern, word in known if word == _EMAIL]
+        self._others = [(pattern, word) for pattern, word in known if word != _EMAIL]
+
+    def request(self, request: Request) -> Request:
+        """Give the request with the guest hidden in its path and in the texts of its body."""
+        body = self._hidden(msgspec.json.decode(request.body))
+        path = self.text(request.path)
+        return Request(method=request.method, path=path, body=_encode(body))
+
+    def text(self, text: str) -> str:
+        """Give a text with the guest, and whatever looks like an e-mail address, hidden."""
+        # Addresses first, for they may hold a name.
+        for pattern, word in self._addresses:
+            text = pattern.sub(word, text)
+        text = _TOKENS.sub(lambda found: _EMAIL if "@" in found[0] else found[0], text)
+        for pattern, word in self._others:
+            text = pattern.sub(word, text)
+        return text
+
+    def _hidden(self, node: object) -> object:
+        match node:
+            case str():
+                return self.text(node)
+            case list():
+                return [self._hidden(one) for one in node]
+            case Mapping():
+                return {key: self._hidden(one) for key, one in node.items()}
+            case _:
+                return node
+
+
+class _Value(Struct, frozen=True, kw_only=True):
+    """What a guest may be known by, and the word that stands for it."""
+
+    value: str
+    word: str
+
+
+def _values(guest: Guest, country: str) -> Iterator[_Value]:
+    email = None
+    with suppress(Skip):
+        email = email_of(guest)
+    for value, word in (
+        (guest.email, _EMAIL),
+        (email, _EMAIL),
+        (guest.first, "<first name>"),
+        (guest.last, "<last name>"),
+        (guest.phone, "<phone>"),
+        (e164(guest.phone, country), "<phone>"),
+        (guest.born.isoformat() if guest.born else None, "<date of birth>"),
+    ):
+        if value and value.strip():
+            yield _Value(value=value.strip(), word=word)
+
+
+def _pattern(value: str) -> re.Pattern[str]:
+    exact = re.escape(value)
+    whole = exact if len(value) >= _SHORTEST else rf"(?<!\w){exact}(?!\w)"
+    return re.compile(whole, re.IGNORECASE)
