@@ -64,6 +64,22 @@ async def test_the_status_of_an_outbox_that_cannot_be_read_is_one_sentence(here:
     assert (await here.admin.send(asked)).statuses == [200]
 
 
+async def test_a_disk_that_has_become_read_only_is_503_until_it_is_writable_again(
+    here: Here,
+) -> None:
+    """A kernel remounts a disk read-only when it finds it damaged."""
+    connection = here.outbox._writer._connection  # noqa: SLF001 - the disk of this test
+    await connection.execute_fetchall("PRAGMA query_only = ON")
+    assert (await here.send(webhook())).statuses == [503]
+    answers = await here.admin.send(_ready().replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert answers.statuses == [503]
+    assert b"readonly database" in answers.raw
+
+    await connection.execute_fetchall("PRAGMA query_only = OFF")
+    assert (await here.send(webhook())).statuses == [200]
+    assert (await here.admin.first(_ready())) == 200
+
+
 def _ready() -> bytes:
     return (
         b"GET /readyz HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer the-admin-token\r\n\r\n"
