@@ -105,6 +105,9 @@ class Opening(Struct, frozen=True, kw_only=True):
     boot: int
     boot_id: str
     timeout: int
+    #: What may be true from now on: it stays when the attempt ends UNKNOWN or not at all, and goes
+    #: with every other ending.
+    doubt: Learnt | None = None
 
 
 class Count(Struct, frozen=True, kw_only=True):
@@ -196,7 +199,13 @@ class Deliveries(Protocol):
         """Tell when the next delivery of the classes up to `most` becomes due, or a lease ends."""
 
     async def succeed(
-        self, delivery: Delivery, learnt: Learnt, ending: Ending, *, more: bool, now: int
+        self,
+        delivery: Delivery,
+        learnt: Sequence[Learnt],
+        ending: Ending,
+        *,
+        more: bool,
+        now: int,
     ) -> None:
         """Record a success; with `more`, the delivery waits for its next request."""
 
