@@ -1,6 +1,7 @@
 """Stampede's answers become an id, or an exception that says what to do."""
 
 import asyncio
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -279,7 +280,13 @@ async def test_a_refused_token_is_dropped_once(
 
 @pytest.mark.parametrize(
     "trouble",
-    [TimeoutError(), ServerDisconnectedError(), ClientConnectionError(), ConnectionError()],
+    [
+        TimeoutError(),
+        ServerDisconnectedError(),
+        ClientConnectionError(),
+        ConnectionError(),
+        ssl.SSLError(),
+    ],
 )
 async def test_silence_is_no_answer(
     authorised: Stampede, answers: aioresponses, trouble: Exception
