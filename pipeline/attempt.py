@@ -4,7 +4,7 @@ from pipeline.budget import Budget
 from pipeline.clock import SECOND, Clock
 from pipeline.errors import NoAnswer
 from pipeline.model import Outcome
-from pipeline.outbox import Ending, Ledger, Opening
+from pipeline.outbox import Ending, Learnt, Ledger, Opening
 from pipeline.wire import TIMEOUT
 
 
@@ -23,8 +23,13 @@ class Attempt:
         self._id: int | None = None
         self._left = False
         self._settled = False
+        self._doubt: Learnt | None = None
         #: The answer's status; None without an answer.
         self.status: int | None = None
+
+    def raises_doubt(self, doubt: Learnt) -> None:
+        """Have it on disk before the request leaves that it may have taken effect."""
+        self._doubt = doubt
 
     async def leaving(self, method: str, path: str) -> None:
         """Write the request down; NoAnswer for a second one, which has no slot of its own."""
@@ -42,6 +47,7 @@ class Attempt:
                 boot=self._clock.boot(),
                 boot_id=self._clock.boot_id,
                 timeout=round(TIMEOUT * SECOND),
+                doubt=self._doubt,
             )
         )
         self._left = True

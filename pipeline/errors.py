@@ -17,6 +17,7 @@ PipelineError
     │       ├── Throttled      the peer asks for fewer requests
     │       └── Unreachable    no connection came about
     ├── Reject                 a person must look: park the item
+    │   └── UnknownOutcome     it may have been done, and must not be done twice
     └── Skip                   nothing is to be sent: close the item with the reason
 """
 
@@ -108,6 +109,14 @@ class Unreachable(LaneFailure):
 
 class Reject(Failure):
     """The item cannot succeed as it is; a person must look."""
+
+
+class UnknownOutcome(Reject):
+    """It may have been done, and must not be done twice; `why` says what hides the outcome."""
+
+    def __init__(self, why: str) -> None:
+        super().__init__("unknown outcome")
+        self.why = why
 
 
 class Skip(Failure):

@@ -42,6 +42,9 @@ _HELP = {
     "minor": "Nobody under 18 is sent anywhere.",
     "already told": "The destination knows exactly this already, so no request is spent on it.",
     "already registered": "In mode registration a booking is registered once, for ever.",
+    "cancelled before it was registered": (
+        "It was never told to the destination, and nothing is to be taken back there."
+    ),
     "no destination": "No destination has this source in its `venues`.",
     "not used yet": "Messages of this kind are kept and counted, and not used by this version.",
     "not used": "Messages of this kind are of no use to any destination.",

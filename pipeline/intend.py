@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
-from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip
+from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip, UnknownOutcome
 from pipeline.feed import Feed
 from pipeline.gather import Truth
 from pipeline.log import trace
@@ -99,10 +99,14 @@ class Intender:
     ) -> list[Intent]:
         """Give what one destination is owed: always the booking, the rest where it is not told."""
         intent = self._booking(name, destination, facts)
-        if stale or intent.state is not DeliveryState.WAITING:
+        if destination.mapper.registrar:
+            # The registration carries all but an opt-out, which waits for no booking.
+            wanted = [(DeliveryKind.GUEST, "", int(Priority.OPT_OUT))]
+        elif stale or intent.state is not DeliveryState.WAITING:
             return [intent]
-        wanted = [(DeliveryKind.GUEST, "", intent.priority)]
-        if truth.booking:
+        else:
+            wanted = [(DeliveryKind.GUEST, "", intent.priority)]
+        if truth.booking and not destination.mapper.registrar:
             roles = distinct_roles(destination.mapper.tag_roles, truth.booking)
             wanted += [(DeliveryKind.TAG, role, Priority.TAG) for role in roles]
         customer = truth.booking.customer if truth.booking else None
@@ -124,13 +128,13 @@ class Intender:
         try:
             step = next_step(DeliveryKind.BOOKING, "", facts, destination.mapper, self._outbox.seal)
             if isinstance(step, Nothing):
-                state, reason = DeliveryState.SKIPPED, "already told"
+                state, reason = DeliveryState.SKIPPED, step.reason
         except Skip as exc:
             state, reason = DeliveryState.SKIPPED, exc.reason
+        except (Retry, UnknownOutcome):
+            pass  # it waits for the venue, or for the request that may be under way just now
         except Reject as exc:
             state, reason = DeliveryState.PARKED, exc.reason
-        except Retry:
-            pass  # the venue is not known yet; the delivery waits for it
         return Intent(
             destination=name,
             kind=DeliveryKind.BOOKING,

@@ -113,6 +113,13 @@ class Lane:
         self.breaker.abandon()
         return failure
 
+    def unanswered(self, exc: Failure, item: int) -> None:
+        """Take note that an item failed by the peer, whatever becomes of the item."""
+        self.last_error = exc.reason
+        self.breaker.failed(item)
+        if self.breaker.is_open and self.state is LaneState.UP:
+            self.state = LaneState.DOWN
+
     def lane_failed(self, exc: Retry) -> None:
         """Take note of a failure that is the peer's: no item ages by it."""
         self.last_error = exc.reason
@@ -141,10 +148,7 @@ class Lane:
     ) -> Verdict:
         after = exc.after if isinstance(exc, Retry) else None
         if not isinstance(exc, NotYet):
-            self.last_error = exc.reason
-            self.breaker.failed(item)
-        if self.breaker.is_open and self.state is LaneState.UP:
-            self.state = LaneState.DOWN
+            self.unanswered(exc, item)
         now = self._clock.now()
         since = now if first_failure_at is None else first_failure_at
         if now - since >= self._policy.give_up_after * SECOND:

@@ -279,12 +279,16 @@ class ToldGuest(Struct, frozen=True, kw_only=True):
 class ToldBooking(Struct, frozen=True, kw_only=True):
     """What a destination knows of a booking through us."""
 
-    #: The destination's id of the guest that holds the booking.
-    guest: str
+    #: The destination's id of the guest that holds the booking; None when it was registered, for
+    #: which no id is needed.
+    guest: str | None
     #: The source's customer who holds it, to see when it changes hands.
     customer: str | None
+    #: Of the booking as an upsert, also when it was registered: what is unchanged is the same.
     payload_hash: str
     cancelled: bool = False
+    #: A registration is under way, or was and nobody knows what came of it.
+    in_doubt: bool = False
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -310,6 +314,8 @@ class Request(Struct, frozen=True, kw_only=True):
     path: str
     #: JSON.
     body: bytes
+    #: It has its effect anew each time, so without an answer it must not be sent again.
+    once: bool = False
 
 
 class Answer(Struct, frozen=True, kw_only=True):
@@ -323,12 +329,16 @@ class Send(Struct, frozen=True, kw_only=True):
 
     request: Request
     told: ToldGuest | ToldBooking
+    #: What a booking's request says of its guest besides.
+    guest: ToldGuest | None = None
     #: Another request follows for the same delivery.
     more: bool = False
 
 
 class Nothing(Struct, frozen=True, kw_only=True):
-    """The destination knows it already."""
+    """The destination needs to be told nothing, and why."""
+
+    reason: str = "already told"
 
 
 class NeedsGuest(Struct, frozen=True, kw_only=True):

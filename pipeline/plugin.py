@@ -4,7 +4,7 @@ A plug-in knows its peer's words: addresses, payloads, answers. It never sees th
 or another plug-in; whatever it needs of the world comes through `Session`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
@@ -102,8 +102,27 @@ class ConsentFeeds(Struct, frozen=True, kw_only=True):
     sms: str = "sms_or_email"
 
 
+class Registrar(Protocol):
+    """The call that registers a booking with its guest: anew each time, so once for ever."""
+
+    def __call__(
+        self,
+        visit: Visit,
+        contact: Contact,
+        consent: ToldConsent,
+        *,
+        tags: Sequence[str],
+        source: str,
+    ) -> Request:
+        """Make it; the request is one of those that go `once`."""
+
+
 class Mapper(Protocol):
     """The pure side of a destination: its words for our things."""
+
+    @property
+    def registrar(self) -> Registrar | None:
+        """The one call for a booking and its guest; None where each is told by calls of its own."""
 
     @property
     def tag_roles(self) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from pipeline.errors import (
     Throttled,
     TokenRefused,
     Unauthorized,
+    UnknownOutcome,
 )
 from pipeline.gather import Truth, booking_key
 from pipeline.lane import Fate, Lane, Verdict
@@ -28,6 +29,7 @@ from pipeline.model import (
     Nothing,
     Outcome,
     Send,
+    ToldBooking,
     ToldGuest,
 )
 from pipeline.outbox import Ending, Learnt
@@ -64,7 +66,8 @@ class Teller:
         except Exception as exc:  # noqa: BLE001 - the one place; the lane judges it
             if not isinstance(exc, PipelineError):
                 self._log.error("failed unexpectedly", delivery=delivery.id, trace=trace(exc))
-            if isinstance(exc, Reject) and attempt.status is not None:
+            understood = isinstance(exc, Reject) and not isinstance(exc, UnknownOutcome)
+            if understood and attempt.status is not None:
                 self._lane.succeeded()  # the peer answers, so it is not the peer's trouble
             verdict = self._lane.judge(
                 held(exc, self._budget),
@@ -72,7 +75,8 @@ class Teller:
                 attempts=delivery.attempts,
                 first_failure_at=delivery.first_failure_at,
             )
-            ending = attempt.ending(outcome_of(exc), verdict.reason)
+            note = exc.why if isinstance(exc, UnknownOutcome) else verdict.reason
+            ending = attempt.ending(outcome_of(exc), note)
             await self._record(delivery, verdict, ending)
 
     async def _next(self, delivery: Delivery, attempt: Attempt) -> None:
@@ -86,9 +90,9 @@ class Teller:
                 delivery.kind, delivery.detail, facts, self._destination.mapper, self._outbox.seal
             )
             match step:
-                case Nothing():
+                case Nothing(reason=reason):
                     await self._outbox.deliveries.close(
-                        delivery, DeliveryState.SKIPPED, "already told", None, now=now
+                        delivery, DeliveryState.SKIPPED, reason, None, now=now
                     )
                 case NeedsGuest():
                     customer = truth.guest.customer if truth.guest else ""
@@ -97,8 +101,16 @@ class Teller:
                     await self._send(delivery, truth, step, attempt)
 
     async def _send(self, delivery: Delivery, truth: Truth, step: Send, attempt: Attempt) -> None:
+        if step.request.once:
+            attempt.raises_doubt(_in_doubt(truth, step))
         with recorded_by(attempt):
-            answer = await self._destination.send(step.request)
+            try:
+                answer = await self._destination.send(step.request)
+            except NoAnswer as exc:
+                if not step.request.once:
+                    raise
+                self._lane.unanswered(exc, delivery.id)
+                raise UnknownOutcome(exc.reason) from exc
         self._lane.succeeded()
         self._budget.answered()
         ending = attempt.ending(Outcome.OK, None)
@@ -144,14 +156,25 @@ class Teller:
         return self._people.setdefault(person or "", asyncio.Lock()) if person else asyncio.Lock()
 
 
-def _learnt(truth: Truth, step: Send, answer: Answer) -> Learnt:
+def _learnt(truth: Truth, step: Send, answer: Answer) -> list[Learnt]:
     """Say what the destination knows now, with the id that it gave."""
     if isinstance(step.told, ToldGuest):
         remote_id = answer.remote_id or step.told.remote_id
         told = msgspec.structs.replace(step.told, remote_id=remote_id)
-        return Learnt(key=truth.person or "", told=told)
+        return [Learnt(key=truth.person or "", told=told)]
+    booking = Learnt(key=_key(truth), told=step.told)
+    return [booking, Learnt(key=truth.person or "", told=step.guest)] if step.guest else [booking]
+
+
+def _in_doubt(truth: Truth, step: Send) -> Learnt:
+    """Say what is known of a booking from the moment its request leaves until an answer comes."""
+    assert isinstance(step.told, ToldBooking)  # noqa: S101 - guests are upserts
+    return Learnt(key=_key(truth), told=msgspec.structs.replace(step.told, in_doubt=True))
+
+
+def _key(truth: Truth) -> str:
     assert truth.booking is not None  # noqa: S101 - a booking's request was made from it
-    return Learnt(key=booking_key(truth.source, truth.booking.id), told=step.told)
+    return booking_key(truth.source, truth.booking.id)
 
 
 def held(exc: Exception, budget: Budget) -> Exception:
@@ -163,10 +186,14 @@ def held(exc: Exception, budget: Budget) -> Exception:
 
 def outcome_of(exc: Exception) -> Outcome:
     """Name how a request ended, from the exception it ended in."""
-    if isinstance(exc, Throttled):
-        return Outcome.RATE_LIMITED
-    if isinstance(exc, NoAnswer):
-        return Outcome.UNKNOWN
-    return (
-        Outcome.REJECTED if isinstance(exc, Reject | Unauthorized | TokenRefused) else Outcome.RETRY
-    )
+    match exc:
+        case Throttled():
+            return Outcome.RATE_LIMITED
+        case NoAnswer() | UnknownOutcome():
+            return Outcome.UNKNOWN
+        case Reject() | Unauthorized() | TokenRefused():
+            return Outcome.REJECTED
+        case PipelineError():
+            return Outcome.RETRY
+        case _:  # a mistake of ours: it says nothing of what the peer has done
+            return Outcome.UNKNOWN

@@ -25,6 +25,8 @@ from pipeline.tokens import Tokens
 #: Seconds for one request, from its start to the end of its answer.
 TIMEOUT = 30.0
 _CONNECT = 5.0
+#: The same with the name looked up: what takes longer has not left, and so may be sent again.
+_REACH = 10.0
 
 #: Bytes of an answer that are read; what is longer is none of what these peers promise.
 _LONGEST_ANSWER = 1_048_576
@@ -70,7 +72,7 @@ async def _record(request: ClientRequest, handler: ClientHandlerType) -> ClientR
 async def client() -> AsyncIterator[aiohttp.ClientSession]:
     """Open the HTTP client that all peers share; no cookies, nothing of the environment."""
     async with aiohttp.ClientSession(
-        timeout=aiohttp.ClientTimeout(total=TIMEOUT, sock_connect=_CONNECT),
+        timeout=aiohttp.ClientTimeout(total=TIMEOUT, connect=_REACH, sock_connect=_CONNECT),
         middlewares=(_record,),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": f"roller-stampede-pipeline/{__version__}"},
@@ -147,7 +149,7 @@ def _no_answer(exc: Exception) -> PipelineError:
     match exc:
         case aiohttp.InvalidURL():
             return Reject("the address of the request is not valid")
-        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError() | ssl.SSLError():
+        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
             detail = getattr(exc, "strerror", None) or type(exc).__name__
             return Unreachable(f"no connection: {detail}")
         case TimeoutError():

@@ -25,6 +25,8 @@ from pipeline.outbox import Changed, Records, Row
 from pipeline.outbox.sqlite import open_outbox, read_outbox
 
 _UNAVAILABLE = 69
+
+_IN_DOUBT = "unknown outcome"
 _FAILED = 1
 
 
@@ -236,9 +238,22 @@ async def _do(
             return _UNAVAILABLE
     for reason in refused:
         complain(reason)
+    if not numbers and kind is _DELIVERIES:
+        await _tell_of_doubts(config)
     verb = "will be tried again" if action == "retry" else "dropped"
     console().print(f"{ids:,} {kind.one if ids == 1 else kind.name} {verb}.")
     return _FAILED if refused else 0
+
+
+async def _tell_of_doubts(config: Config) -> None:
+    """Say what a retry of everything leaves alone."""
+    async with read_outbox(config.outbox.path) as outbox:
+        if await outbox.records.deliveries(state="parked", reason=_IN_DOUBT, limit=1):
+            complain(
+                f"Left alone is what parked with {_IN_DOUBT}: it may have been done. Look at the "
+                f"destination, then retry or drop each by its id "
+                f'(pipeline deliveries list --reason "{_IN_DOUBT}")'
+            )
 
 
 async def _through_daemon(

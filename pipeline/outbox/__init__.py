@@ -115,6 +115,9 @@ class Opening(Struct, frozen=True, kw_only=True):
     boot: int
     boot_id: str
     timeout: int
+    #: What may be true from now on: it stays when the attempt ends UNKNOWN or not at all, and goes
+    #: with every other ending.
+    doubt: Learnt | None = None
 
 
 class Count(Struct, frozen=True, kw_only=True):
@@ -232,7 +235,13 @@ class Deliveries(Protocol):
         """Tell when the next delivery of the classes up to `most` becomes due, or a lease ends."""
 
     async def succeed(
-        self, delivery: Delivery, learnt: Learnt, ending: Ending, *, more: bool, now: int
+        self,
+        delivery: Delivery,
+        learnt: Sequence[Learnt],
+        ending: Ending,
+        *,
+        more: bool,
+        now: int,
     ) -> None:
         """Record a success; with `more`, the delivery waits for its next request."""
 
@@ -346,7 +355,10 @@ class Records(Protocol):
     async def parked_deliveries(
         self, destination: str | None, *, before: int, limit: int
     ) -> list[int]:
-        """Give some deliveries that have been parked since before then."""
+        """Give some deliveries that have been parked since before then.
+
+        None of unknown outcome: each of these may have been done, and wants to be looked at.
+        """
 
 
 class Repair(Protocol):

@@ -5,13 +5,14 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event, ToldGuest
+from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
 from pipeline.outbox import Ending, Intent, Learnt, Settled
 from pipeline.outbox.file import Readers
 from pipeline.outbox.ledger import end_attempt
 from pipeline.outbox.query import rows
 from pipeline.outbox.settle import ensure_guest, settle
 from pipeline.outbox.supersede import give_way
+from pipeline.outbox.told import end_doubt, learn
 from pipeline.outbox.writer import Writer
 
 _CLAIM = """
@@ -80,13 +81,20 @@ class SqliteDeliveries:
         return None if row is None else row[0]
 
     async def succeed(
-        self, delivery: Delivery, learnt: Learnt, ending: Ending, *, more: bool, now: int
+        self,
+        delivery: Delivery,
+        learnt: Sequence[Learnt],
+        ending: Ending,
+        *,
+        more: bool,
+        now: int,
     ) -> None:
         """Record a success; with `more`, the delivery waits for its next request."""
 
         def unit(connection: sqlite3.Connection) -> None:
             end_attempt(connection, ending)
-            _learn(connection, delivery.destination, learnt, now)
+            for one in learnt:
+                learn(connection, delivery.destination, one, now)
             state = DeliveryState.WAITING if more else DeliveryState.DELIVERED
             rows(
                 connection,
@@ -115,6 +123,7 @@ class SqliteDeliveries:
 
         def unit(connection: sqlite3.Connection) -> None:
             end_attempt(connection, ending)
+            end_doubt(connection, delivery, ending)
             closed = rows(
                 connection,
                 """UPDATE delivery SET state = ?, reason = ?, updated_at = ?,
@@ -145,6 +154,7 @@ class SqliteDeliveries:
 
         def unit(connection: sqlite3.Connection) -> None:
             end_attempt(connection, ending)
+            end_doubt(connection, delivery, ending)
             rows(
                 connection,
                 """UPDATE delivery
@@ -200,26 +210,6 @@ def _end_leases(connection: sqlite3.Connection, destination: str, now: int) -> N
     )
     for delivery, kind in ended:
         give_way(connection, delivery, DeliveryKind(kind), now)
-
-
-def _learn(connection: sqlite3.Connection, destination: str, learnt: Learnt, now: int) -> None:
-    guest = isinstance(learnt.told, ToldGuest)
-    remote_id = learnt.told.remote_id if isinstance(learnt.told, ToldGuest) else learnt.told.guest
-    rows(
-        connection,
-        """INSERT INTO told (destination, kind, key, remote_id, doc, updated_at)
-           VALUES (?, ?, ?, ?, ?, ?)
-           ON CONFLICT DO UPDATE SET remote_id = excluded.remote_id, doc = excluded.doc,
-                                     updated_at = excluded.updated_at""",
-        (
-            destination,
-            "guest" if guest else "booking",
-            learnt.key,
-            remote_id,
-            msgspec.json.encode(learnt.told).decode(),
-            now,
-        ),
-    )
 
 
 def _release(connection: sqlite3.Connection, delivery: Delivery, now: int) -> None:

@@ -5,6 +5,7 @@ import sqlite3
 from pipeline.outbox import Ending, Entry, Opening
 from pipeline.outbox.file import Readers
 from pipeline.outbox.query import rows
+from pipeline.outbox.told import learn
 from pipeline.outbox.writer import Writer
 
 
@@ -45,6 +46,8 @@ class SqliteLedger:
         """Write an attempt down before it leaves, and give its id."""
 
         def unit(connection: sqlite3.Connection) -> int:
+            if opening.doubt:
+                learn(connection, opening.destination, opening.doubt, opening.at)
             [row] = rows(
                 connection,
                 """INSERT INTO attempt (destination, delivery, method, path, started_at,

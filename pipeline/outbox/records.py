@@ -163,11 +163,11 @@ class SqliteRecords:
     async def parked_deliveries(
         self, destination: str | None, *, before: int, limit: int
     ) -> list[int]:
-        """Give some deliveries that have been parked since before then."""
+        """Give some deliveries that have been parked since before then, none of unknown outcome."""
         sql = """SELECT id FROM delivery
                  WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery'
                                        AND state = 'parked' AND (?2 IS NULL OR owner = ?2))
-                   AND state = 'parked' AND updated_at <= ?1
+                   AND state = 'parked' AND updated_at <= ?1 AND reason IS NOT 'unknown outcome'
                  LIMIT ?3"""
         return await self._ids(sql, (before, destination, limit))
 

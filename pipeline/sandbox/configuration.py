@@ -37,6 +37,8 @@ client_id = {client_id}
 client_secret = {client_secret}
 venues = {venues}
 rate_limit = {rate_limit}
+# mode = "registration"
+# registration_path = {registration_path}
 """
 
 
@@ -78,6 +80,7 @@ def _stampede(settings: StampedeSettings, base_url: str, venues: str) -> str:
         client_id=_text(settings.client_id),
         client_secret=_text(settings.client_secret),
         venues=venues,
+        registration_path=_text(settings.registration_path),
         rate_limit=f"{{ {limit} }}",
     )
 

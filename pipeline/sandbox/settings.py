@@ -31,6 +31,8 @@ class StampedeSettings(msgspec.Struct, frozen=True, kw_only=True):
     token_lifetime: int = 86_400
     #: whether a 429 carries `Retry-After`; the vendor does not say
     retry_after: bool = True
+    #: the endpoint of its own ROLLER integration, whose address is not published
+    registration_path: str = "/registration"
 
 
 class RollerVenue(msgspec.Struct, frozen=True, kw_only=True):

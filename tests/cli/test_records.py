@@ -92,6 +92,28 @@ async def test_what_an_older_version_could_not_read_is_read_anew(tmp_path: Path)
         assert here.rows(sql) == [("booking", "created", "done", 0)]
 
 
+async def test_what_may_have_been_done_is_not_retried_with_the_rest(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A registration that is sent twice counts a visit twice."""
+    async with world(tmp_path) as here:
+        await _one_parked(here)
+        with closing(sqlite3.connect(here.outbox)) as connection, connection:
+            for number, reason in ((1, "unknown outcome"), (2, "refused")):
+                connection.execute(
+                    "UPDATE delivery SET state = 'parked', reason = ? WHERE id = ?",
+                    (reason, number),
+                )
+        assert await _run(here, "deliveries", "retry", "--state", "parked", "--yes") == 0
+        found = capsys.readouterr()
+        assert "1 delivery will be tried again." in found.out
+        assert "Left alone is what parked with unknown outcome" in found.err
+        sql = "SELECT state FROM deliveries WHERE id IN ('d1', 'd2') ORDER BY id"
+        assert here.rows(sql) == [("parked",), ("waiting",)]
+        assert await _run(here, "deliveries", "retry", "d1") == 0
+        assert here.rows(sql) == [("waiting",), ("waiting",)]
+
+
 async def test_what_cannot_be_changed_is_said_and_exits_with_1(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -104,9 +104,9 @@ async def nothing_goes(outbox: SqliteOutbox, *, now: int = T0, most: int = 6) ->
     return found is None
 
 
-async def sent(outbox: SqliteOutbox, delivery: Delivery, outcome: Outcome) -> Ending:
-    """Make the request of a delivery, and give its ending."""
-    opening = Opening(
+def opening(delivery: Delivery) -> Opening:
+    """Make what is written down before the request of a delivery leaves."""
+    return Opening(
         destination=delivery.destination,
         delivery=delivery.id,
         method="POST",
@@ -116,8 +116,22 @@ async def sent(outbox: SqliteOutbox, delivery: Delivery, outcome: Outcome) -> En
         boot_id="boot",
         timeout=30_000_000,
     )
-    attempt = await outbox.ledger.open(opening)
+
+
+async def sent(outbox: SqliteOutbox, delivery: Delivery, outcome: Outcome) -> Ending:
+    """Make the request of a delivery, and give its ending."""
+    attempt = await outbox.ledger.open(opening(delivery))
     return Ending(attempt=attempt, outcome=outcome, status=200, at=T0 + 1, boot=T0 + 1)
+
+
+def change(path: Path, sql: str, *parameters: object) -> None:
+    """Change the file while no outbox is open."""
+    connection = sqlite3.connect(path)
+    try:
+        with connection:
+            connection.execute(sql, parameters)
+    finally:
+        connection.close()
 
 
 def look(path: Path, sql: str, *parameters: object) -> list[tuple[Any, ...]]:

@@ -85,7 +85,7 @@ class _Walk:
         match self.chance.choice(["ok", "ok", "more", "park", "skip", "back", "guest", "crash"]):
             case "ok" | "more" as how:
                 learnt, more = _LEARNT[one.kind], how == "more"
-                await deliveries.succeed(one, learnt, ending, more=more, now=now)
+                await deliveries.succeed(one, [learnt], ending, more=more, now=now)
             case "park":
                 await deliveries.close(one, DeliveryState.PARKED, "why", ending, now=now)
             case "skip":

@@ -49,7 +49,7 @@ async def test_never_two_requests_under_way_for_one_guest(outbox: SqliteOutbox) 
     assert (first.booking, other.booking) == ("b1", "b3")
     assert await nothing_goes(outbox)
     ending = await sent(outbox, first, Outcome.OK)
-    await outbox.deliveries.succeed(first, _LEARNT, ending, more=False, now=T0)
+    await outbox.deliveries.succeed(first, [_LEARNT], ending, more=False, now=T0)
     second = await next_delivery(outbox)
     assert second.booking == "b2"
 
@@ -109,7 +109,7 @@ async def test_a_delivery_of_two_requests_waits_for_the_second(
     await settled(outbox, "1", BOOKING)
     one = await next_delivery(outbox)
     ending = await sent(outbox, one, Outcome.OK)
-    await outbox.deliveries.succeed(one, _LEARNT, ending, more=True, now=T0)
+    await outbox.deliveries.succeed(one, [_LEARNT], ending, more=True, now=T0)
     assert look(path, "SELECT state FROM delivery") == [("waiting",)]
     assert await outbox.facts.told_booking("stampede", "leeds/b") == _LEARNT.told
 

@@ -64,7 +64,7 @@ async def _everything(outbox: SqliteOutbox) -> None:
     guest = await next_delivery(outbox, probe=True)
     ending = await sent(outbox, guest, Outcome.OK)
     learnt = Learnt(key="p", told=ToldGuest(remote_id="g"))
-    await outbox.deliveries.succeed(guest, learnt, ending, more=False, now=T0)
+    await outbox.deliveries.succeed(guest, [learnt], ending, more=False, now=T0)
     booking = await next_delivery(outbox)
     await outbox.deliveries.give_back(booking, None, due_at=T0, reason="x", failed=True, now=T0)
     booking = await next_delivery(outbox)

@@ -30,7 +30,7 @@ async def test_bookings_and_tags_wait_for_their_guest(outbox: SqliteOutbox, path
     assert await nothing_goes(outbox)
     learnt = Learnt(key="person", told=ToldGuest(remote_id="g"))
     ending = await sent(outbox, guest, Outcome.OK)
-    await outbox.deliveries.succeed(guest, learnt, ending, more=False, now=T0)
+    await outbox.deliveries.succeed(guest, [learnt], ending, more=False, now=T0)
     booking = await next_delivery(outbox)
     assert booking.kind == "booking"
     conserved(path)

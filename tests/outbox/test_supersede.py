@@ -108,7 +108,7 @@ async def test_what_was_under_way_gives_way_however_that_ends(
                 told = ToldBooking(guest="g", customer="c", payload_hash="h")
                 ending = await sent(outbox, first, Outcome.OK)
                 await outbox.deliveries.succeed(
-                    first, Learnt(key="leeds/b", told=told), ending, more=True, now=T0
+                    first, [Learnt(key="leeds/b", told=told)], ending, more=True, now=T0
                 )
     last = "parked" if newer is _PARKED else "waiting"
     assert states(path) == [("superseded", 2), (last, None)]

@@ -140,7 +140,16 @@ _ONLY_BY = [
     OnlyBy(
         whom=tuple(
             f"pipeline.outbox.{name}"
-            for name in ("deliveries", "events", "facts", "file", "intake", "ledger", "writer")
+            for name in (
+                "deliveries",
+                "events",
+                "facts",
+                "file",
+                "intake",
+                "ledger",
+                "told",
+                "writer",
+            )
         ),
         allowed=("pipeline.outbox",),
         why="the same",

@@ -294,9 +294,10 @@ def test_what_is_required_is_asked_for(
     ("line", "path", "complaint"),
     [
         ('base_url = "ftp://a"', "base_url", "expected an address"),
-        ('mode = "registration"', "mode", "not available"),
+        ('mode = "registration"', "registration_path", "is required"),
         ('mode = "both"', "mode", "both"),
         ('registration_path = "register"', "registration_path", "slash"),
+        ('registration_path = "/register?key=1"', "registration_path", "slash"),
         ("rate_limit = 100", "rate_limit", "expected a table"),
         ("rate_limit = { requests = 0, reserve = -1 }", "rate_limit.requests", "from 1"),
         ('rate_limit = { requests = "many" }', "rate_limit.requests", "expected int"),
@@ -396,8 +397,8 @@ def test_all_errors_are_named_at_once(refused: Refused) -> None:
     assert sorted(refused(text)) == [
         "colour",
         "destinations.stampede.client_id",
-        "destinations.stampede.mode",
         "destinations.stampede.rate_limit.reserve",
+        "destinations.stampede.registration_path",
         "destinations.stampede.venues.leeds",
         "destinations.stampede.venues.lees",
         "outbox.keep",

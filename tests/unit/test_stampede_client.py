@@ -1,6 +1,7 @@
 """Stampede's answers become an id, or an exception that says what to do."""
 
 import asyncio
+import ssl
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,12 @@ from tests.waiting import turn
 _BASE = "https://stampede.example"
 _TOKEN = f"{_BASE}/oauth/token"
 _GUEST = Request(method="POST", path="/v1/guests", body=b'{"email":"anna@example.com"}')
+_REGISTRATION = Request(
+    method="POST",
+    path="/registration",
+    body=b'{"email":"anna@example.com","first":"Anna","phone":"+447400123456"}',
+    once=True,
+)
 _TAG = Request(method="PUT", path="/v1/guests/g-1/tags", body=b'{"name":"Online"}')
 
 
@@ -140,11 +147,12 @@ async def test_a_tag_is_done_by_any_json(
     assert await authorised.send(_TAG) == Answer()
 
 
-@pytest.mark.parametrize("request_", [_GUEST, _TAG], ids=["guest", "tag"])
+@pytest.mark.parametrize(
+    "request_", [_GUEST, _TAG, _REGISTRATION], ids=["guest", "tag", "registration"]
+)
 @pytest.mark.parametrize(
     ("status", "body", "kind"),
     [
-        (200, b"<html>", Retry),
         (301, b"", Reject),
         (302, b"", Reject),
         (400, b'{"message":["email must be an email"]}', Reject),
@@ -174,6 +182,45 @@ async def test_every_other_answer_is_the_exception_it_asks_for(
         await authorised.send(request_)
     assert type(caught.value) is kind
     assert str(status) in caught.value.reason
+
+
+@pytest.mark.parametrize("body", [b"<html>", b'{"id":', b"\xff", b"[" * 100_000], ids=len)
+@pytest.mark.parametrize(
+    ("request_", "kind"),
+    [(_GUEST, Retry), (_TAG, Retry), (_REGISTRATION, NoAnswer)],
+    ids=["guest", "tag", "registration"],
+)
+async def test_garbage_with_a_200_is_no_success(
+    authorised: Stampede, answers: aioresponses, request_: Request, kind: type[Failure], body: bytes
+) -> None:
+    """An upsert is asked again; of what counts each time nobody knows what came of it."""
+    answers.add(_BASE + request_.path, method=request_.method, status=200, body=body)
+    with pytest.raises(Retry, match="Stampede answered 200 without") as caught:
+        await authorised.send(request_)
+    assert type(caught.value) is kind
+
+
+@pytest.mark.parametrize("body", [b"", b"{}", b'{"id":"r-1"}', b'"ok"'])
+async def test_a_registration_is_done_by_any_json(
+    authorised: Stampede, answers: aioresponses, body: bytes
+) -> None:
+    """What the answer holds is not published, so no id is taken from it."""
+    answers.post(f"{_BASE}/registration", status=201, body=body)
+    assert await authorised.send(_REGISTRATION) == Answer()
+    call = _only_call(answers, "POST", f"{_BASE}/registration")
+    assert call.kwargs["headers"]["Connection"] == "close", "a kept one may break unnoticed"
+
+
+async def test_a_refused_registration_is_quoted_without_the_guest(
+    authorised: Stampede, answers: aioresponses
+) -> None:
+    """People read it in the views."""
+    said = b'{"message":["Anna <anna@example.com> on +447400123456 is blocked"]}'
+    answers.post(f"{_BASE}/registration", status=422, body=said)
+    with pytest.raises(Reject) as caught:
+        await authorised.send(_REGISTRATION)
+    assert "is blocked" in caught.value.reason
+    assert not [word for word in ("Anna", "anna@", "7400") if word in caught.value.reason]
 
 
 async def test_a_guest_without_an_id_was_not_made(
@@ -237,12 +284,19 @@ async def test_a_refused_token_is_dropped_once(
 
 @pytest.mark.parametrize(
     "trouble",
-    [TimeoutError(), ServerDisconnectedError(), ClientConnectionError(), ConnectionError()],
+    [
+        TimeoutError(),
+        ServerDisconnectedError(),
+        ClientConnectionError(),
+        ConnectionError(),
+        ssl.SSLError(),
+    ],
 )
 async def test_silence_is_no_answer(
     authorised: Stampede, answers: aioresponses, trouble: Exception
 ) -> None:
     """The request may have been carried out: only an upsert may be told again."""
-    answers.post(f"{_BASE}/v1/guests", exception=trouble)
-    with pytest.raises(NoAnswer):
-        await authorised.send(_GUEST)
+    for request in (_GUEST, _REGISTRATION):
+        answers.post(_BASE + request.path, exception=trouble)
+        with pytest.raises(NoAnswer):
+            await authorised.send(request)

@@ -9,7 +9,7 @@ from msgspec import Struct
 from pipeline.destinations.stampede.mapping import StampedeMapper
 from pipeline.destinations.stampede.replies import fail, guest_id, is_json
 from pipeline.destinations.stampede.settings import StampedeSettings
-from pipeline.errors import TokenRefused, Unauthorized
+from pipeline.errors import NoAnswer, TokenRefused, Unauthorized
 from pipeline.model import Answer, Request
 from pipeline.plugin import AccessToken, Call, Reply, Session
 
@@ -79,6 +79,10 @@ class Stampede:
         if token is None:
             raise TokenRefused("the token was dropped meanwhile", late=True)
         headers = _JSON | {"Authorization": f"Bearer {token}"}
+        if request.once:
+            # A kept connection may be closed by the peer just as the request leaves on it, and then
+            # nobody knows what came of it; so none is kept.
+            headers["Connection"] = "close"
         call = self._call(request.method, request.path, request.body, headers)
         reply = await self._session.call(call)
         if reply.status == _UNAUTHORIZED:
@@ -94,6 +98,11 @@ class Stampede:
 def _understand(request: Request, reply: Reply, call: Call) -> Answer:
     if reply.status not in _OK:
         raise fail(reply, call)
+    if request.once:
+        if not is_json(reply.body):
+            msg = f"Stampede answered {reply.status} without JSON"
+            raise NoAnswer(msg)
+        return Answer()
     if not re.fullmatch(r"/v1/guests/?", request.path):
         if not is_json(reply.body):
             raise fail(reply, call, promised="JSON")

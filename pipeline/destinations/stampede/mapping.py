@@ -1,18 +1,20 @@
 """Stampede's words for a guest, a booking and a tag.
 
-The field tables: https://developer.stampede.ai/guests/guests, /guests/booking and /guests/tags.
+The field tables: https://developer.stampede.ai/guests/guests, /guests/booking and /guests/tags;
+of a registration: https://help.stampede.ai/hc/en-gb/articles/34136208924178.
 """
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
 
 import msgspec
-from msgspec import UNSET, Struct, UnsetType
+from msgspec import UNSET, Struct, UnsetType, field
 
 from pipeline.contact import Contact
 from pipeline.destinations.stampede.settings import StampedeSettings
 from pipeline.model import Gender, Request, ToldConsent
-from pipeline.plugin import ConsentFeeds
+from pipeline.plugin import ConsentFeeds, Registrar
 from pipeline.visit import Visit
 
 _GENDERS: dict[Gender, Literal["m", "f", "o"]] = {
@@ -68,10 +70,29 @@ class _Tag(Struct, frozen=True, kw_only=True):
     name: str
 
 
+class _Registration(Struct, frozen=True, kw_only=True, rename="camel"):
+    source: Literal["booking"] = "booking"
+    first: str | UnsetType
+    last: str | UnsetType
+    email: str
+    phone: str | UnsetType
+    data_opt_in: bool
+    sms_opt_in: bool
+    email_opt_in: bool
+    penny_value: int | UnsetType = field(name="penny_value")
+    created_at: str | UnsetType
+    serials: tuple[str, ...]
+    tags: tuple[str, ...]
+    currency: str
+
+
 class StampedeMapper:
     """Makes Stampede's requests; pure."""
 
     def __init__(self, settings: StampedeSettings) -> None:
+        registers = settings.mode == "registration"
+        self._registration_path = settings.registration_path or ""
+        self.registrar: Registrar | None = self._registration if registers else None
         self._serials = {source: str(serial) for source, serial in settings.venues.items()}
         self._feeds = ConsentFeeds(
             data=settings.consent.data, email=settings.consent.email, sms=settings.consent.sms
@@ -121,6 +142,33 @@ class StampedeMapper:
     def tag(self, name: str, *, guest: str) -> Request:
         """Make `PUT /v1/guests/:id/tags`, one tag a call."""
         return Request(method="PUT", path=f"/v1/guests/{guest}/tags", body=_encode(_Tag(name=name)))
+
+    def _registration(
+        self,
+        visit: Visit,
+        contact: Contact,
+        consent: ToldConsent,
+        *,
+        tags: Sequence[str],
+        source: str,
+    ) -> Request:
+        """Make the call of Stampede's own integration, which counts a visit each time."""
+        body = _Registration(
+            first=contact.first or UNSET,
+            last=contact.last or UNSET,
+            email=contact.email,
+            phone=contact.phone or UNSET,
+            data_opt_in=consent.data,
+            sms_opt_in=consent.sms,
+            email_opt_in=consent.email,
+            penny_value=UNSET if visit.amount is None else visit.amount,
+            created_at=_utc(visit.created_at) if visit.created_at else UNSET,
+            serials=(self._serials[source],),
+            tags=tuple(tags),
+            currency=visit.currency,
+        )
+        path = self._registration_path
+        return Request(method="POST", path=path, body=_encode(body), once=True)
 
 
 def _utc(moment: datetime) -> str:

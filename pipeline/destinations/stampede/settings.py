@@ -13,6 +13,8 @@ from pipeline.settings import Duration, RateLimit, Secret, Text, Url, shown
 #: "Exactly 12 alphanumeric characters": https://developer.stampede.ai, page Form.
 _SERIAL = re.compile(r"[A-Za-z0-9]{12}")
 
+_PATH = re.compile(r"/[^\s?#]*")
+
 
 class Serial(str):
     """A Stampede venue's id."""
@@ -49,6 +51,7 @@ class StampedeSettings(Struct, frozen=True, kw_only=True):
     #: Source → venue serial; only these sources are delivered.
     venues: Mapping[str, Serial]
     mode: Literal["api", "registration"] = "api"
+    #: Where registrations go; the vendor has published no address.
     registration_path: str | None = None
     #: "100 requests every 15 minutes": https://developer.stampede.ai, introduction.
     rate_limit: RateLimit = RateLimit(requests=100, per=Duration(900))
@@ -74,7 +77,7 @@ class StampedeSettings(Struct, frozen=True, kw_only=True):
         """Tell what does not fit together, as (path below here, sentence); see `config.py`."""
         if not self.venues:
             yield "venues", 'no source is mapped: add one as { leeds = "A1B2C3D4E5F6" }'
-        if self.mode == "registration":
-            yield "mode", 'registration is not available in this version: use "api"'
-        if self.registration_path is not None and not self.registration_path.startswith("/"):
-            yield "registration_path", "must begin with a slash"
+        if self.mode == "registration" and self.registration_path is None:
+            yield "registration_path", 'is required with mode = "registration": ask Stampede for it'
+        if self.registration_path is not None and not _PATH.fullmatch(self.registration_path):
+            yield "registration_path", "must begin with a slash, and have no space, ? or #"

@@ -154,6 +154,21 @@ CREATE TABLE told (
 ) STRICT, WITHOUT ROWID;
 -- What a destination was last told. It outlives `keep`, and holds nothing that names a person.
 
+-- A booking whose registration was not answered is `in_doubt` in its doc. Whoever retries its
+-- delivery by hand has seen that it is not there, and whoever drops it that it is.
+CREATE TRIGGER doubt_retried AFTER UPDATE OF state ON delivery
+WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND NEW.state = 'waiting' BEGIN
+    DELETE FROM told
+        WHERE destination = OLD.destination AND kind = 'booking'
+          AND key = OLD.source || '/' || OLD.booking AND json_extract(doc, '$.in_doubt');
+END;
+CREATE TRIGGER doubt_dropped AFTER UPDATE OF state ON delivery
+WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND NEW.state = 'dropped' BEGIN
+    UPDATE told SET doc = json_remove(doc, '$.in_doubt')
+        WHERE destination = OLD.destination AND kind = 'booking'
+          AND key = OLD.source || '/' || OLD.booking;
+END;
+
 CREATE TABLE attempt (
     id           INTEGER PRIMARY KEY,
     destination  TEXT    NOT NULL,

@@ -22,8 +22,9 @@ async def allowance(request: web.Request, handler: Handler) -> web.StreamRespons
 
 @web.middleware
 async def bearer(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """Everything under `/v1/` needs a valid token."""
-    if request.path.startswith("/v1/"):
+    """Everything under `/v1/` needs a valid token, and so does a registration."""
+    registers = request.path == request.app[STAMPEDE].settings.registration_path
+    if registers or request.path.startswith("/v1/"):
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not request.app[STAMPEDE].accepts(token):
             raise Refused(401, "Unauthorized")

@@ -6,7 +6,7 @@ from aiohttp import web
 
 from pipeline.sandbox.control import Control, install, record, strike, translate
 from pipeline.sandbox.settings import StampedeSettings
-from pipeline.sandbox.stampede import access, bookings, direct, guests
+from pipeline.sandbox.stampede import access, bookings, direct, guests, registrations
 from pipeline.sandbox.stampede.peer import STAMPEDE, Stampede
 from pipeline.sandbox.window import Clock
 
@@ -21,6 +21,7 @@ def stampede_app(
     app.router.add_post("/_sandbox/guests", direct.change_guest)
     app.router.add_delete("/_sandbox/tokens", access.revoke_tokens)
     app.router.add_post("/oauth/token", access.issue_token)
+    app.router.add_post(app[STAMPEDE].settings.registration_path, registrations.register_guest)
     app.router.add_get("/v1/venues", bookings.list_venues)
     app.router.add_get("/v1/guests", guests.search_guests)
     # The vendor's help pages write the address with a slash at the end, its reference without.

@@ -25,7 +25,8 @@ STATUSES = (
     "cancelled",
     "no_show",
 )
-_SERIAL = r"[A-Za-z0-9]{12}"
+SERIAL = r"[A-Za-z0-9]{12}"
+CURRENCY = "[A-Z]{3}"
 
 
 async def upsert_booking(request: web.Request) -> web.Response:
@@ -56,13 +57,13 @@ def _checked(body: Document, settings: StampedeSettings) -> str:
     """The `event_id` of a valid body."""
     check = Check(body)
     event_id = check.text("event_id", required=True)
-    serial = check.text("venue_id", required=True, form=_SERIAL, word="12 letters and digits")
+    serial = check.text("venue_id", required=True, form=SERIAL, word="12 letters and digits")
     if serial and serial not in {venue.id for venue in settings.venues}:
         check.messages.append("venue_id does not exist in this organisation")
     check.choice("status", STATUSES, required=True)
     check.number("party_size", least=1, required=True)
     check.number("amount", least=0)
-    check.text("currency", form="[A-Z]{3}", word="a valid ISO 4217 currency code")
+    check.text("currency", form=CURRENCY, word="a valid ISO 4217 currency code")
     check.document("metadata")
     check.text("type")
     check.time("created_at")

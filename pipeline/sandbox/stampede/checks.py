@@ -22,6 +22,30 @@ class Check:
         if self.messages:
             raise Refused(400, self.messages)
 
+    def only(self, names: Collection[str]) -> None:
+        """No other fields than these."""
+        others = sorted(self._body.keys() - set(names))
+        self.messages += [f"property {name} should not exist" for name in others]
+
+    def texts(
+        self, path: str, *, required: bool = False, form: str = ".+", word: str = "not empty"
+    ) -> list[str]:
+        """A list of strings of the given form, or an empty one if absent."""
+        values = self._get(path, required=required)
+        if values is None:
+            return []
+        if not isinstance(values, list):
+            self.messages.append(f"{path} must be an array")
+            return []
+        found = [one for one in values if isinstance(one, str)]
+        if required and not values:
+            self.messages.append(f"{path} should not be empty")
+        if len(found) < len(values):
+            self.messages.append(f"each value in {path} must be a string")
+        elif not all(re.fullmatch(form, one, re.DOTALL) for one in found):
+            self.messages.append(f"each value in {path} must be {word}")
+        return found
+
     def text(self, path: str, *, required: bool = False, form: str = ".*", word: str = "") -> str:
         """A string of the given form (`word` names it in the complaint), or "" if absent."""
         value = self._get(path, required=required)
@@ -37,9 +61,9 @@ class Check:
             return value
         return ""
 
-    def boolean(self, path: str) -> bool:
-        """A required boolean."""
-        value = self._get(path, required=True)
+    def boolean(self, path: str, *, required: bool = True) -> bool:
+        """A boolean; absent is false."""
+        value = self._get(path, required=required)
         if value is not None and not isinstance(value, bool):
             self.messages.append(f"{path} must be a boolean value")
         return value is True

@@ -35,10 +35,12 @@ class Guest:
     profile: dict[str, str] = field(default_factory=dict)
     #: per channel since when, or None
     opt_in_at: dict[str, str | None] = field(default_factory=lambda: dict.fromkeys(CHANNELS))
-    #: every consent ever told, with who told it ("api" or "guest") and when
+    #: every consent ever told, with who told it ("api", "registration" or "guest") and when
     history: list[Document] = field(default_factory=list)
     #: tag name to tag id, in the order they were set
     tags: dict[str, str] = field(default_factory=dict)
+    #: every registration counts one
+    visits: int = 0
 
     def consent(self, told: Mapping[str, bool], by: str, at: str) -> None:
         """Overwrites the told channels, both ways; an opt-in that stands keeps its date."""
@@ -46,6 +48,10 @@ class Guest:
             self.opt_in_at[channel] = (self.opt_in_at[channel] or at) if wanted else None
         now = {channel: since is not None for channel, since in self.opt_in_at.items()}
         self.history.append({"at": at, "by": by, **now})
+
+    def tag(self, name: str) -> str:
+        """Sets a tag, new or there already, and gives its id."""
+        return self.tags.setdefault(name, new_id(f"tag {self.id} {name}", 1))
 
     def state(self) -> Document:
         """The guest in `/_sandbox/state`."""
@@ -55,6 +61,7 @@ class Guest:
             **self.profile,
             **{f"{c}_opt_in": self.opt_in_at[c] is not None for c in CHANNELS},
             "tags": list(self.tags),
+            "visits": self.visits,
             "consent_history": self.history,
         }
 

@@ -4,14 +4,14 @@ from aiohttp import web
 
 from pipeline.sandbox.answers import Document, Refused, read_document, reply
 from pipeline.sandbox.stampede.checks import Check
-from pipeline.sandbox.stampede.data import CHANNELS, Guest, iso, new_id
+from pipeline.sandbox.stampede.data import CHANNELS, Guest, iso
 from pipeline.sandbox.stampede.paging import page
 from pipeline.sandbox.stampede.peer import STAMPEDE
 
 _PAGE_SIZE = 25
 _PROFILE = ("first", "last", "gender", "phone")
-_EMAIL = r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+"
-_E164 = r"\+[1-9]\d{6,14}"
+EMAIL = r"[^@\s]{1,64}@[^@\s.]+(\.[^@\s.]+)+"
+E164 = r"\+[1-9]\d{6,14}"
 
 
 def guest_of(request: web.Request) -> Guest:
@@ -76,8 +76,7 @@ async def add_tag(request: web.Request) -> web.Response:
     check = Check(await read_document(request))
     name = check.text("name", required=True, form=".{1,255}", word="at most 255 characters")
     check.finish()
-    tag_id = guest.tags.setdefault(name, new_id(f"tag {guest.id} {name}", 1))
-    return reply({"id": tag_id, "name": name})
+    return reply({"id": guest.tag(name), "name": name})
 
 
 async def remove_tag(request: web.Request) -> web.Response:
@@ -95,7 +94,7 @@ async def remove_tag(request: web.Request) -> web.Response:
 def _checked(body: Document) -> tuple[str, dict[str, bool]]:
     """The e-mail and the three consents of a valid body."""
     check = Check(body)
-    email = check.text("email", required=True, form=_EMAIL, word="an email")
+    email = check.text("email", required=True, form=EMAIL, word="an email")
     told = {
         "data": check.boolean("privacy.data"),
         "email": check.boolean("privacy.marketing.email"),
@@ -104,7 +103,7 @@ def _checked(body: Document) -> tuple[str, dict[str, bool]]:
     check.text("first")
     check.text("last")
     check.choice("gender", ("m", "f", "o"))
-    check.text("phone", form=_E164, word="a phone number in E.164 format")
+    check.text("phone", form=E164, word="a phone number in E.164 format")
     check.finish()
     return email, told
 

@@ -16,6 +16,8 @@ class Stampede:
 
     guests: Guests
     bookings: Bookings
+    #: every registration as it came, with the time
+    registrations: list[Document]
     window: SlidingWindow
     token_window: SlidingWindow
 
@@ -30,6 +32,7 @@ class Stampede:
         settings = self.settings
         self.guests = Guests(self.clock)
         self.bookings = Bookings()
+        self.registrations = []
         self.window = SlidingWindow(settings.requests, settings.per, self.clock)
         self.token_window = SlidingWindow(settings.token_requests, settings.token_per, self.clock)
         self._token_ends: dict[str, float] = {}
@@ -54,6 +57,7 @@ class Stampede:
         return {
             "guests": [guest.state() for guest in self.guests.by_id.values()],
             "bookings": [booking.state() for booking in self.bookings.all()],
+            "registrations": self.registrations,
             "tokens": len(self._token_ends),
             "allowance": {
                 "requests": window.requests,
