@@ -39,6 +39,9 @@ _BY_BOOKING = """
     LIMIT ?2
 """
 _BY_REFERENCE = "SELECT id, event FROM delivery WHERE reference = ?1 LIMIT ?2"
+_BY_EVENTS = """
+    SELECT id FROM delivery WHERE event IN (SELECT value FROM json_each(?)) LIMIT ?
+"""
 _BY_SUBJECT = """
     SELECT event FROM subject
     WHERE source IN (SELECT owner FROM counter WHERE what = 'event')
@@ -136,7 +139,10 @@ class SqliteRecords:
         events = {event for _, event in pairs}
         for sql in (_BY_SUBJECT, _UNFINISHED):
             events.update(await self._ids(sql, (name, _MOST)))
-        return sorted(events), sorted({delivery for delivery, _ in pairs})
+        # The guest's, too, that was made for one of these events.
+        listed = (msgspec.json.encode(sorted(events)).decode(), _MOST)
+        made = await self._ids(_BY_EVENTS, listed)
+        return sorted(events), sorted({*made, *(delivery for delivery, _ in pairs)})
 
     async def standing(self, delivery: int) -> Standing | None:
         """Tell what a delivery waits for, and how many go before it."""

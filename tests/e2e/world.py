@@ -34,7 +34,8 @@ max = "200ms"
 
 
 #: Below the ports that the system gives out by itself, and apart for each test process.
-_PORTS = itertools.count(20_000 + 100 * (os.getpid() % 120))
+_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
+_PORTS = itertools.count(20_000 + 6_000 * (_WORKER % 2) + 40 * (os.getpid() % 100))
 
 
 def free_address() -> str:
