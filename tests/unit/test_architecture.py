@@ -126,14 +126,23 @@ _ONLY_BY = [
         why="a PostgreSQL outbox will come, and one connection writes",
     ),
     OnlyBy(
-        whom=("pipeline.outbox.sqlite",),
+        whom=("pipeline.outbox.sqlite", "pipeline.outbox.backup"),
         allowed=("pipeline.outbox", "pipeline.daemon", "pipeline.cli"),
         why="the stages know the protocols in pipeline.outbox and not who keeps them",
     ),
     OnlyBy(
         whom=tuple(
             f"pipeline.outbox.{name}"
-            for name in ("deliveries", "events", "facts", "file", "intake", "ledger", "writer")
+            for name in (
+                "deliveries",
+                "events",
+                "facts",
+                "file",
+                "intake",
+                "ledger",
+                "restored",
+                "writer",
+            )
         ),
         allowed=("pipeline.outbox",),
         why="the same",
