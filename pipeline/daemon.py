@@ -56,7 +56,12 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             for name, deliverer in stages.deliverers.items():
                 limit = deliverer.budget.limit
                 await outbox.ledger.allow(name, limit.requests, round(limit.per * SECOND))
-                newest = 2 * limit.requests
+            if await outbox.ledger.presume_spent(
+                at=clock.now(), boot=clock.boot(), boot_id=clock.boot_id
+            ):
+                log.warning("restored", reason="each allowance waits one window")
+            for name, deliverer in stages.deliverers.items():
+                newest = 2 * deliverer.budget.limit.requests
                 entries = await outbox.ledger.entries(name, newest=newest)
                 deliverer.budget.restore(entries)
             for name, door in stages.doors.items():

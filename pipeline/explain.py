@@ -35,6 +35,10 @@ _HELP = {
     "guest d": "What is sent for this guest failed; retrying either brings both back.",
     "dropped by hand": "Somebody dropped it; a newer event of the booking is sent all the same.",
     "draft": "Drafts are not sent; when the booking is confirmed, ROLLER sends a message anew.",
+    "restored": (
+        "The outbox was put back from a backup: the event is read again, its guest fetched again, "
+        "and what is still owed is made anew."
+    ),
     "no customer": "The booking has no customer in ROLLER, so there is nobody to tell of.",
     "no e-mail": "Stampede knows guests by their e-mail, and this one has none that can be used.",
     "unusable e-mail": "Stampede knows guests by their e-mail, and this one's is not valid.",

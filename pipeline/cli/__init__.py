@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pipeline import __version__
-from pipeline.cli import check, demo, explain, preview, records, run, sandbox, status
+from pipeline.cli import backup, check, demo, explain, preview, records, run, sandbox, status
 from pipeline.cli.common import Commands, complain
 from pipeline.errors import ConfigError, PipelineError
 
@@ -46,6 +46,7 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
     status.add,
     explain.add,
     records.add,
+    backup.add,
     sandbox.add,
 )
 

@@ -19,6 +19,18 @@ def complain(text: str) -> None:
     sys.stderr.write(text.rstrip() + "\n")
 
 
+def agreed(question: str) -> bool:
+    """Ask on a terminal; elsewhere nobody is there to answer, and the command was meant."""
+    if not sys.stdin.isatty():
+        return True
+    sys.stderr.write(f"{question} Go on? [y/N] ")
+    sys.stderr.flush()
+    if sys.stdin.readline().strip().lower() in {"y", "yes"}:
+        return True
+    complain("Nothing was changed.")
+    return False
+
+
 def add_command(
     commands: Commands,
     name: str,

@@ -14,7 +14,7 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.common import Commands, add_command, complain, configuration, console
+from pipeline.cli.common import Commands, add_command, agreed, complain, configuration, console
 from pipeline.client import Refused, call, fetch_status
 from pipeline.clock import SystemClock
 from pipeline.config import Config
@@ -202,10 +202,7 @@ def _change(options: argparse.Namespace) -> int:
     if not options.yes and sys.stdin.isatty():
         count = asyncio.run(_count(config, kind, owner)) if in_bulk else len(numbers)
         what = kind.one if count == 1 else kind.name
-        sys.stderr.write(f"This will {options.action} {count:,} {what}. Go on? [y/N] ")
-        sys.stderr.flush()
-        if sys.stdin.readline().strip().lower() not in {"y", "yes"}:
-            complain("Nothing was changed.")
+        if not agreed(f"This will {options.action} {count:,} {what}."):
             return _FAILED
     return asyncio.run(_do(config, kind, options.action, numbers, owner))
 

@@ -284,6 +284,9 @@ class Ledger(Protocol):
     async def allow(self, destination: str, requests: int, window: int) -> None:
         """Note a destination's configured allowance, for those who read the outbox."""
 
+    async def presume_spent(self, *, at: int, boot: int, boot_id: str) -> bool:
+        """Spend every allowance in full, once after a restore; tell whether this is that start."""
+
     async def open(self, opening: Opening) -> int:
         """Write an attempt down before it leaves, and give its id."""
 

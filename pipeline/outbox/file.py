@@ -109,19 +109,27 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
             path.chmod(0o600)  # a copy that was put back may be open to all; -wal and -shm follow
 
 
-def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+def schema_version(
+    connection: sqlite3.Connection, path: Path, newest: int = len(MIGRATIONS)
+) -> int:
+    """Give the version of an outbox, 0 for an empty file; OutboxError says what is none."""
     [version] = connection.execute("PRAGMA user_version").fetchone()
     [application] = connection.execute("PRAGMA application_id").fetchone()
     [tables] = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
-    if version > len(migrations):
+    if version > newest:
         msg = (
-            f"{path}: has schema version {version}, this pipeline knows {len(migrations)}: "
+            f"{path}: has schema version {version}, this pipeline knows {newest}: "
             "run the newer pipeline, or restore an older backup"
         )
         raise OutboxTooNew(msg)
     if application != _APPLICATION and (version or tables):
         msg = f"{path}: is a database, but not an outbox"
         raise OutboxError(msg)
+    return int(version)
+
+
+def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[str]) -> None:
+    version = schema_version(connection, path, len(migrations))
     if version == len(migrations):
         return
     if version:

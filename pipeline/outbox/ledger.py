@@ -8,6 +8,17 @@ from pipeline.outbox.query import rows
 from pipeline.outbox.told import learn
 from pipeline.outbox.writer import Writer
 
+#: In the form of requests: those are what the budget, its view and every later start count.
+_SPEND = """
+    WITH RECURSIVE slot (n) AS (
+        VALUES (1) UNION ALL SELECT n + 1 FROM slot WHERE n < (SELECT max(requests) FROM allowance))
+    INSERT INTO attempt (destination, method, path, started_at, started_boot, boot_id, timeout_us,
+                         ended_at, ended_boot, outcome, note)
+    SELECT destination, '?', '?', ?1, ?2, ?3, 0, ?1, ?2, 'unknown',
+           'restored from a backup: it may have been sent since'
+    FROM allowance JOIN slot ON n <= requests
+"""
+
 
 def end_attempt(connection: sqlite3.Connection, ending: Ending | None) -> None:
     """Close an attempt within a transaction; None closes none."""
@@ -41,6 +52,17 @@ class SqliteLedger:
             )
 
         await self._writer.do(unit)
+
+    async def presume_spent(self, *, at: int, boot: int, boot_id: str) -> bool:
+        """Spend every allowance in full, once after a restore; tell whether this is that start."""
+
+        def unit(connection: sqlite3.Connection) -> bool:
+            if not rows(connection, "DELETE FROM meta WHERE name = 'restored' RETURNING name"):
+                return False
+            rows(connection, _SPEND, (at, boot, boot_id))
+            return True
+
+        return await self._writer.do(unit)
 
     async def open(self, opening: Opening) -> int:
         """Write an attempt down before it leaves, and give its id."""

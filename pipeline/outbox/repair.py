@@ -8,6 +8,7 @@ import msgspec
 from pipeline.model import DeliveryKind
 from pipeline.outbox import Changed
 from pipeline.outbox.query import rows
+from pipeline.outbox.restored import decide_anew_if_forgotten
 from pipeline.outbox.supersede import give_way
 from pipeline.outbox.writer import Writer
 
@@ -76,6 +77,10 @@ class SqliteRepair:
         def unit(connection: sqlite3.Connection) -> Changed:
             changed = Changed()
             for delivery in _with_guests(connection, ids):
+                if anew := decide_anew_if_forgotten(connection, delivery, now):
+                    changed.ids += [f"d{number}" for number in anew]
+                if f"d{delivery}" in changed.ids:
+                    continue
                 found = rows(
                     connection,
                     """UPDATE delivery SET state = 'waiting', reason = NULL, due_at = ?1,

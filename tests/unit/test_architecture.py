@@ -133,7 +133,7 @@ _ONLY_BY = [
         why="a PostgreSQL outbox will come, and one connection writes",
     ),
     OnlyBy(
-        whom=("pipeline.outbox.sqlite",),
+        whom=("pipeline.outbox.sqlite", "pipeline.outbox.backup"),
         allowed=("pipeline.outbox", "pipeline.daemon", "pipeline.inquire", "pipeline.cli"),
         why="the stages know the protocols in pipeline.outbox and not who keeps them",
     ),
@@ -148,6 +148,7 @@ _ONLY_BY = [
                 "intake",
                 "ledger",
                 "told",
+                "restored",
                 "writer",
             )
         ),

@@ -10,7 +10,8 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- One row per fact about this file: `seal`, the key of all keyed digests; `stamp`, the last try to
--- write; `indexed`, the newest event in event_key.
+-- write; `indexed`, the newest event in event_key; `restored`, when it was put back from a backup,
+-- until the next start.
 
 CREATE TABLE event (
     id               INTEGER PRIMARY KEY,
