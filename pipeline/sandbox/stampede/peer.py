@@ -16,6 +16,7 @@ class Stampede:
 
     guests: Guests
     bookings: Bookings
+    missing_permissions: tuple[str, ...]
     window: SlidingWindow
     token_window: SlidingWindow
 
@@ -33,6 +34,7 @@ class Stampede:
         self.window = SlidingWindow(settings.requests, settings.per, self.clock)
         self.token_window = SlidingWindow(settings.token_requests, settings.token_per, self.clock)
         self._token_ends: dict[str, float] = {}
+        self.missing_permissions = settings.missing_permissions
 
     def issue_token(self) -> str:
         """A new token, never handed out before; earlier ones stay valid."""
@@ -55,6 +57,7 @@ class Stampede:
             "guests": [guest.state() for guest in self.guests.by_id.values()],
             "bookings": [booking.state() for booking in self.bookings.all()],
             "tokens": len(self._token_ends),
+            "missing_permissions": self.missing_permissions,
             "allowance": {
                 "requests": window.requests,
                 "per_s": window.per,
