@@ -123,9 +123,19 @@ class Assembly:
         return Lane(self._config.retry, self._clock, self._dice)
 
     def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
-        secret = settings.client_secret.reveal()
-        credentials = fingerprint(settings.base_url, settings.client_id, secret)
-        return PeerSession(f"{settings.type}.{name}", self._http, self._tokens, credentials)
+        return peer_session(name, settings, self._http, self._tokens)
+
+
+def peer_session(
+    name: str,
+    settings: SourceSettings | DestinationSettings,
+    http: aiohttp.ClientSession,
+    tokens: Tokens,
+) -> PeerSession:
+    """Make a plug-in's way to its peer; the token kept for it holds for these credentials only."""
+    secret = settings.client_secret.reveal()
+    credentials = fingerprint(settings.base_url, settings.client_id, secret)
+    return PeerSession(f"{settings.type}.{name}", http, tokens, credentials)
 
 
 def _traits(settings: SourceSettings) -> SourceTraits:

@@ -33,8 +33,10 @@ _file = msgspec.json.Decoder(dict[str, _Token])
 class Tokens:
     """The tokens of all peers, by name."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
+    def __init__(self, path: Path, clock: Clock, *, saves: bool = True) -> None:
         self._path = path
+        #: False for a guest beside a running daemon, whose file this is.
+        self._saves = saves
         self._clock = clock
         self._tokens = self._load()
 
@@ -69,6 +71,8 @@ class Tokens:
             return {}  # a lost token costs one request
 
     def _save(self) -> None:
+        if not self._saves:
+            return
         fresh = self._path.with_name(self._path.name + ".new")
         try:
             handle = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
