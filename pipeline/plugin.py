@@ -4,12 +4,13 @@ A plug-in knows its peer's words: addresses, payloads, answers. It never sees th
 or another plug-in; whatever it needs of the world comes through `Session`.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Protocol
 
 from msgspec import Struct
 
 from pipeline.contact import Contact
+from pipeline.findings import Finding
 from pipeline.model import (
     Answer,
     Booking,
@@ -69,6 +70,15 @@ class VenueDetails(Struct, frozen=True, kw_only=True):
     country: str | None = None
 
 
+class ListedVenue(Struct, frozen=True, kw_only=True):
+    """A venue as its peer names it."""
+
+    id: str
+    name: str
+    #: The sources that the configuration maps to it.
+    sources: tuple[str, ...] = ()
+
+
 class Source(Protocol):
     """A place where bookings come from."""
 
@@ -86,6 +96,12 @@ class Source(Protocol):
 
     async def fetch_venue(self) -> VenueDetails:
         """Ask for the venue that the credentials belong to."""
+
+    async def examine(self) -> Sequence[Finding]:
+        """Try everything that it needs of its peer; changes nothing there, and raises nothing."""
+
+    async def list_venues(self) -> Sequence[ListedVenue]:
+        """Name the venues that the credentials belong to."""
 
 
 class ConsentFeeds(Struct, frozen=True, kw_only=True):
@@ -142,3 +158,12 @@ class Destination(Protocol):
 
         Raises Retry, NoAnswer, Reject, Throttled, TokenRefused (it is dropped then) or Unreachable.
         """
+
+    async def examine(self) -> Sequence[Finding]:
+        """Try, with as few requests as can be, everything that changes nothing at its peer.
+
+        Raises nothing; what keeps a request from leaving becomes a finding too.
+        """
+
+    async def list_venues(self) -> Sequence[ListedVenue]:
+        """Name the venues that bookings may be told to; none where the peer has no such thing."""

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pipeline import __version__
-from pipeline.cli import check, demo, explain, records, run, sandbox, status
+from pipeline.cli import check, demo, explain, records, run, sandbox, status, venues
 from pipeline.cli.common import Commands, complain
 from pipeline.errors import ConfigError, PipelineError
 
@@ -26,6 +26,7 @@ Stampede, within its limit of 100 requests in 15 minutes, and through crashes an
 Start here:
   pipeline demo             see it work against simulated APIs, with nothing to set up
   pipeline check            find what is wrong with config.toml
+  pipeline check --online   try the credentials, venues and webhooks, and look at this machine
   pipeline run              run it
   pipeline status           see what came in, what is owed, and what is in the way
   pipeline explain ID       ask where a booking is, why, and what happens when
@@ -41,6 +42,7 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
     demo.add,
     run.add,
     check.add,
+    venues.add,
     status.add,
     explain.add,
     records.add,
