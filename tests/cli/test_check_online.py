@@ -1,6 +1,7 @@
 """`pipeline check --online`, against simulated APIs on real sockets."""
 
 import asyncio
+import sqlite3
 from pathlib import Path
 from typing import Any
 
@@ -149,6 +150,7 @@ async def test_a_missing_permission_at_stampede_is_named(
     verdict, text = found.only("GET /v1/venues")
     assert (found.code, verdict) == (1, "failed")
     assert "403: Forbidden" in text
+    assert "may use GET /v1/venues" in text
 
 
 async def test_details_that_differ_from_the_configuration_are_a_warning(
@@ -312,6 +314,40 @@ async def test_beside_a_daemon_each_request_is_counted_in_its_allowance(
     assert tidy.rows("SELECT path FROM attempts WHERE note LIKE 'sent by hand%'") == [
         ("/v1/venues",)
     ]
+
+
+async def test_a_token_that_has_ended_is_renewed_without_touching_the_daemons(
+    tidy: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The file is the daemon's; what it does not hold in memory it would overwrite."""
+    async with tidy.running():
+        await tidy.book(booking={})
+        await tidy.settled()
+        for peer in (tidy.sandbox.roller, tidy.sandbox.stampede):
+            async with tidy.http.delete(f"{peer}/_sandbox/tokens") as response:
+                assert response.status == 200
+        kept = (tidy.folder / "outbox.db.tokens").read_bytes()
+        found = await _check(tidy, capsys)
+        assert (tidy.folder / "outbox.db.tokens").read_bytes() == kept
+        await tidy.book(booking={})
+        assert (await tidy.settled()).deliveries["parked"] == 0
+    assert (found.code, found.verdicts("token")) == (0, ["ok", "ok"])
+    assert found.document["requests"] == {"sources.leeds": 6, "destinations.stampede": 3}
+
+
+async def test_an_outbox_of_another_version_is_left_alone(
+    tidy: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nothing can be counted in it, so nothing that counts is sent."""
+    with sqlite3.connect(tidy.outbox) as connection:
+        connection.execute("PRAGMA user_version = 99")
+    connection.close()
+    before = tidy.outbox.read_bytes()
+    found = await _check(tidy, capsys)
+    assert found.only("GET /v1/venues")[0] == "warning"
+    assert "is not an outbox of this version" in found.text
+    assert tidy.outbox.read_bytes() == before
+    assert await tidy.requests("stampede") == []
 
 
 @pytest.mark.parametrize("running", [True, False])
