@@ -30,14 +30,23 @@ _NETWORK = frozenset(
 )
 _MEMORY = frozenset({"ramfs", "tmpfs"})
 _OTHERS = 0o077
+_AS_DAEMON = "check as the user that runs the daemon, and see whose the files are"
 
 
 def examine_machine(config: Config, config_file: Path) -> Iterator[Finding]:
     """Look at everything that this machine has to do with it; what is tried leaves nothing."""
     yield judge_sqlite(sqlite_version())
-    outbox = config.outbox.path
-    if any("in plain text" in text for text in config.warnings()):
-        yield from _modes([config_file], "the configuration, which holds secrets in plain text,")
+    try:
+        if any("in plain text" in text for text in config.warnings()):
+            yield from _modes(
+                [config_file], "the configuration, which holds secrets in plain text,"
+            )
+        yield from _outbox(config.outbox.path)
+    except OSError as exc:
+        yield failed("outbox", f"it cannot be looked at: {exc.strerror}", _AS_DAEMON)
+
+
+def _outbox(outbox: Path) -> Iterator[Finding]:
     beside = [outbox, *(outbox.with_name(outbox.name + end) for end in ("-wal", "-shm", ".tokens"))]
     yield from _modes(beside, "")
     folder = outbox.resolve().parent
@@ -45,14 +54,13 @@ def examine_machine(config: Config, config_file: Path) -> Iterator[Finding]:
         yield failed("outbox", f"its folder {folder} does not exist", f"mkdir -p {folder}")
         return
     if outbox.exists() and not os.access(outbox, os.R_OK | os.W_OK):
-        advice = "check as the user that runs the daemon, or give the file to that user"
-        yield failed("outbox", f"{outbox} cannot be written by this user", advice)
+        yield failed("outbox", f"{outbox} cannot be written by this user", _AS_DAEMON)
     yield judge_room(shutil.disk_usage(folder).free, folder)
     yield judge_filesystem(filesystem(folder), folder)
     try:
         yield judge_flush(_time_flushes(folder))
     except OSError as exc:
-        advice = "check as the user that runs the daemon; is the file system read-only?"
+        advice = f"{_AS_DAEMON}; is the file system read-only?"
         yield failed("fsync", f"nothing can be written in {folder}: {exc.strerror}", advice)
 
 

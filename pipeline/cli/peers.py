@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from pipeline.assembly import peer_session
@@ -72,7 +73,7 @@ async def open_peers(config: Config) -> AsyncIterator[Peers]:
         running = await fetch_status(config.server) is not None
     except PipelineError as exc:
         running, trouble = False, str(exc)
-    keeps = not running and not trouble and path.parent.is_dir()
+    keeps = not running and not trouble
     tokens = Tokens(path.with_name(path.name + ".tokens"), clock, saves=keeps)
     async with client() as http:
         yield Peers(
@@ -94,7 +95,7 @@ class _Till:
 
     def __init__(self, config: Config, clock: Clock, *, is_running: bool) -> None:
         self.is_running = is_running
-        self.has_ledger = is_running or config.outbox.path.exists()
+        self.has_ledger = is_running or _may_be_there(config.outbox.path)
         self._config = config
         self._clock = clock
         self._lock = asyncio.Lock()
@@ -107,7 +108,7 @@ class _Till:
                     await self._ask(name, spending)
                 elif self.has_ledger:
                     await self._write(name, destination, spending)
-            except OutboxError as exc:
+            except (OutboxError, OSError) as exc:
                 raise Throttled(f"not asked, for it could not be counted: {exc}") from exc
 
     async def _ask(self, name: str, spending: Spending) -> None:
@@ -146,6 +147,14 @@ class _Counter:
 
     def answered(self, status: int) -> None:
         """An answer changes nothing about the count."""
+
+
+def _may_be_there(path: Path) -> bool:
+    """Tell whether there is something, or it cannot be told."""
+    try:
+        return path.exists()
+    except OSError:
+        return True
 
 
 async def at_once(jobs: Sequence[Callable[[], Awaitable[_T]]]) -> list[_T]:

@@ -350,6 +350,19 @@ async def test_an_outbox_of_another_version_is_left_alone(
     assert await tidy.requests("stampede") == []
 
 
+@pytest.mark.parametrize(
+    ("folder", "what"), [("none", "its folder"), ("x" * 300, "cannot be looked at")]
+)
+async def test_an_outbox_that_cannot_be_is_told_in_a_sentence(
+    tidy: World, capsys: pytest.CaptureFixture[str], folder: str, what: str
+) -> None:
+    """A name that is too long stands for all that the system may refuse to look at."""
+    tidy.replace('path = "outbox.db"', f'path = "{folder}/outbox.db"')
+    found = await _check(tidy, capsys)
+    assert (found.code, found.only("outbox")[0]) == (1, "failed")
+    assert what in found.only("outbox")[1]
+
+
 @pytest.mark.parametrize("running", [True, False])
 async def test_a_check_leaves_the_reserve_to_bookings(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], running: bool
