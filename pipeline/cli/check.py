@@ -151,7 +151,7 @@ def _accounts(config: Config, peers: Peers) -> Iterator[tuple[str, Finding]]:
             continue
         if not peers.is_recorded:
             per = span(float(destination.rate_limit.per))
-            by = f"without an outbox nobody tells a daemon that is started within {per}"
+            by = f"no outbox has them yet, so a daemon started within {per} knows of none"
         else:
             by = f"the {'running daemon' if peers.is_running else 'outbox'} has counted them"
         yield where, ok("allowance", f"{note}; {by}")

@@ -109,7 +109,8 @@ class _Till:
                 elif self.has_ledger:
                     await self._write(name, destination, spending)
             except (OutboxError, OSError) as exc:
-                raise Throttled(f"not asked, for it could not be counted: {exc}") from exc
+                why = exc.strerror if isinstance(exc, OSError) else exc
+                raise Throttled(f"not asked, for it could not be counted: {why}") from exc
 
     async def _ask(self, name: str, spending: Spending) -> None:
         path = f"/api/destinations/{name}/attempts"
