@@ -105,6 +105,11 @@ class Budget:
         self._open -= 1
         heapq.heappush(self._free_at, self._clock.boot() + self.window)
 
+    def lend(self, longest: float) -> None:
+        """Take a slot for a request of another process, which ends within `longest` seconds."""
+        ends = self._clock.boot() + round(longest * SECOND)
+        heapq.heappush(self._free_at, ends + self.window)
+
     def hold(self, asked: float | None) -> float:
         """Let no request go for as long as the peer asks, else a minute at most, doubling.
 

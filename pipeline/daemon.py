@@ -7,6 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 
+from pipeline import purse
 from pipeline.admin import admin_app
 from pipeline.assembly import Assembly, Stages
 from pipeline.clock import SECOND, Clock, SystemClock
@@ -195,6 +196,8 @@ class _Daemon:
         )
         gauges = Gauges(self._outbox, self._stages, self._meters, self._clock)
         app = admin_app(self._config.server, self._reporter, desk, gauges)
+        budgets = {name: one.budget for name, one in self._stages.deliverers.items()}
+        purse.add_routes(app, purse.Purse(budgets, self._outbox.ledger, self._clock))
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

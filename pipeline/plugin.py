@@ -10,6 +10,7 @@ from typing import Annotated, Protocol
 from msgspec import Meta, Struct
 
 from pipeline.contact import Contact
+from pipeline.findings import Finding
 from pipeline.model import (
     Answer,
     Booking,
@@ -72,6 +73,15 @@ class VenueDetails(Struct, frozen=True, kw_only=True):
     country: str | None = None
 
 
+class ListedVenue(Struct, frozen=True, kw_only=True):
+    """A venue as its peer names it."""
+
+    id: str
+    name: str
+    #: The sources that the configuration maps to it.
+    sources: tuple[str, ...] = ()
+
+
 class Source(Protocol):
     """A place where bookings come from."""
 
@@ -92,6 +102,12 @@ class Source(Protocol):
 
     async def fetch_venue(self) -> VenueDetails:
         """Ask for the venue that the credentials belong to."""
+
+    async def examine(self) -> Sequence[Finding]:
+        """Try everything that it needs of its peer; changes nothing there, and raises nothing."""
+
+    async def list_venues(self) -> Sequence[ListedVenue]:
+        """Name the venues that the credentials belong to."""
 
 
 class ConsentFeeds(Struct, frozen=True, kw_only=True):
@@ -167,3 +183,12 @@ class Destination(Protocol):
 
         Raises Retry, NoAnswer, Reject, Throttled, TokenRefused (it is dropped then) or Unreachable.
         """
+
+    async def examine(self) -> Sequence[Finding]:
+        """Try, with as few requests as can be, everything that changes nothing at its peer.
+
+        Raises nothing; what keeps a request from leaving becomes a finding too.
+        """
+
+    async def list_venues(self) -> Sequence[ListedVenue]:
+        """Name the venues that bookings may be told to; none where the peer has no such thing."""

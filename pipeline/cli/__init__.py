@@ -9,7 +9,18 @@ from collections.abc import Callable, Sequence
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pipeline import __version__
-from pipeline.cli import backup, check, demo, explain, preview, records, run, sandbox, status
+from pipeline.cli import (
+    backup,
+    check,
+    demo,
+    explain,
+    preview,
+    records,
+    run,
+    sandbox,
+    status,
+    venues,
+)
 from pipeline.cli.common import Commands, complain
 from pipeline.errors import ConfigError, PipelineError
 
@@ -26,6 +37,7 @@ Stampede, within its limit of 100 requests in 15 minutes, and through crashes an
 Start here:
   pipeline demo             see it work against simulated APIs, with nothing to set up
   pipeline check            find what is wrong with config.toml
+  pipeline check --online   try the credentials, venues and webhooks, and look at this machine
   pipeline preview FILE     see what a webhook would make it send
   pipeline run              run it
   pipeline status           see what came in, what is owed, and what is in the way
@@ -43,6 +55,7 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
     run.add,
     check.add,
     preview.add,
+    venues.add,
     status.add,
     explain.add,
     records.add,

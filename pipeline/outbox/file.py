@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew, OutboxUnavailable
 from pipeline.outbox.connection import Connection
+from pipeline.outbox.version import OLDEST_SQLITE, sqlite_version
 
 #: One file of SQL per version, in order; a file is never changed once released.
 MIGRATIONS: Sequence[str] = tuple(
@@ -33,9 +34,6 @@ _PAGE = 8192
 
 #: Prepared statements that the writer keeps: intake alone has 64.
 _STATEMENTS = 128
-
-#: The first with STRICT tables; RETURNING and UPDATE … FROM are older.
-_OLDEST_SQLITE = (3, 37)
 
 #: What the schema's first version writes into the header.
 _APPLICATION = 1380930388
@@ -94,7 +92,7 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
     Each step is one transaction. Raises OutboxTooNew for a file of a newer version of the
     pipeline, and OutboxError for one that is no outbox; neither is touched.
     """
-    if sqlite3.sqlite_version_info < _OLDEST_SQLITE:
+    if sqlite_version() < OLDEST_SQLITE:
         msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed"
         raise OutboxError(msg)
     with _explained(path):
@@ -107,6 +105,20 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
             connection.close()
         with suppress(PermissionError):  # another user's file, shared with us on purpose
             path.chmod(0o600)  # a copy that was put back may be open to all; -wal and -shm follow
+
+
+def require_current(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+    """Refuse a file that is not an outbox of this version, with OutboxError."""
+    with _explained(path):
+        connection = sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro", uri=True)  # noqa: PTH100 - no I/O
+        try:
+            [version] = connection.execute("PRAGMA user_version").fetchone()
+            [application] = connection.execute("PRAGMA application_id").fetchone()
+        finally:
+            connection.close()
+    if (application, version) != (_APPLICATION, len(migrations)):
+        msg = f"{path}: is not an outbox of this version"
+        raise OutboxError(msg)
 
 
 def schema_version(

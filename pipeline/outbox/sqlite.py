@@ -24,7 +24,7 @@ from pipeline.outbox import (
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
 from pipeline.outbox.facts import SqliteFacts
-from pipeline.outbox.file import Readers, instance_lock, migrate, reading, writing
+from pipeline.outbox.file import Readers, instance_lock, migrate, reading, require_current, writing
 from pipeline.outbox.intake import SqliteIntake
 from pipeline.outbox.keys import KnownKeys, known_keys
 from pipeline.outbox.ledger import SqliteLedger
@@ -207,6 +207,25 @@ async def open_outbox(path: Path) -> AsyncIterator[SqliteOutbox]:
                 seal = await _seal(writer)
                 known = await writer.do(known_keys)
                 yield SqliteOutbox(writer, readers, seal, known)
+            finally:
+                writer.stop()
+                await task
+
+
+@asynccontextmanager
+async def open_ledger(path: Path) -> AsyncIterator[Ledger]:
+    """Open nothing but the ledger of an outbox that no daemon runs on.
+
+    Nothing is made or migrated. Raises OutboxBusy when a daemon does run, and OutboxError for a
+    file of another version.
+    """
+    with instance_lock(path):
+        require_current(path)
+        async with writing(path) as connection, reading(path, 1) as readers:
+            writer = Writer(connection)
+            task = asyncio.create_task(writer.run(), name="outbox writer")
+            try:
+                yield SqliteLedger(writer, readers)
             finally:
                 writer.stop()
                 await task

@@ -21,6 +21,10 @@ class StampedeSettings(msgspec.Struct, frozen=True, kw_only=True):
     client_secret: str = "sandbox-stampede-secret"
     organization_id: str = "5a4d0b7c-0000-4000-8000-000000000001"
     venues: tuple[StampedeVenue, ...] = (StampedeVenue(id="A1B2C3D4E5F6", name="Sandbox Leeds"),)
+    #: venues on a page where no `limit` is asked for; None: all, as the vendor documents
+    venues_page: int | None = None
+    #: permissions that the key lacks, such as "GET /v1/venues"
+    missing_permissions: tuple[str, ...] = ()
     #: at most `requests` in any `per` seconds, token requests included
     requests: int = 100
     per: float = 900.0

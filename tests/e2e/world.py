@@ -6,7 +6,7 @@ import os
 import socket
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -208,7 +208,12 @@ def told(stampede: Any) -> dict[str, tuple[str, str]]:
 
 @asynccontextmanager
 async def world(
-    folder: Path, *, requests: int = 5000, per: float = 60.0, **roller: object
+    folder: Path,
+    *,
+    requests: int = 5000,
+    per: float = 60.0,
+    stampede: Mapping[str, object] | None = None,
+    **roller: object,
 ) -> AsyncIterator[World]:
     """Start a sandbox and write a configuration for it; the allowance is wide by default."""
     settings = default_settings(f"http://{free_address()}/webhooks/leeds")
@@ -216,7 +221,9 @@ async def world(
     settings = replace(
         settings,
         roller=replace(settings.roller, **{"requests": 60_000, "retry_factor": 0.001, **roller}),
-        stampede=replace(settings.stampede, requests=requests, per=per),
+        stampede=replace(
+            settings.stampede, **{"requests": requests, "per": per, **(stampede or {})}
+        ),
     )
     async with AsyncExitStack() as stack:
         sandbox = await stack.enter_async_context(run_sandbox(settings))

@@ -281,3 +281,25 @@ async def test_a_guest_may_leave(stampede: Api) -> None:
     assert (await stampede.get(f"/v1/guests/{made['id']}")).status == 404
     again = await stampede.post("/v1/guests", guest())
     assert (again.status, again.json["id"] != made["id"]) == (201, True)
+
+
+async def test_a_permission_can_be_taken_from_the_key_and_given_back(stampede: Api) -> None:
+    """The vendor names no scopes; a key that lacks one is refused in its most common shape."""
+    await stampede.post("/_sandbox/permissions", {"missing": ["GET /v1/venues"]})
+    answer = await stampede.get("/v1/venues")
+    assert (answer.status, answer.json["code"]) == (403, 403)
+    assert (await stampede.get("/v1/guests")).status == 200
+    await stampede.post("/_sandbox/permissions", {})
+    assert (await stampede.get("/v1/venues")).status == 200
+
+
+async def test_venues_come_in_pages_where_the_settings_say_so(start: Start) -> None:
+    """The vendor says that all come at once; a client has to follow the links all the same."""
+    venues = tuple(StampedeVenue(id=f"VENUE{n:07}", name=f"Venue {n}") for n in range(3))
+    api = await start(stampede_app(StampedeSettings(venues=venues, venues_page=2)))
+    await stampede_token(api)
+    first = (await api.get("/v1/venues")).json
+    assert len(first["data"]) == 2
+    last = (await api.get(f"/v1/venues?cursor={first['links']['next']}")).json
+    assert [venue["id"] for venue in last["data"]] == ["VENUE0000002"]
+    assert last["links"]["next"] is None

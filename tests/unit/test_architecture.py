@@ -18,6 +18,7 @@ _PLUGIN_KIT = (
     "pipeline.contact",
     "pipeline.errors",
     "pipeline.flight",
+    "pipeline.findings",
     "pipeline.model",
     "pipeline.money",
     "pipeline.plugin",
@@ -97,7 +98,13 @@ _ONLY = [
         why="a preview decides nothing by itself: it plays the daemon's own pure function",
     ),
     Only(
-        who=("pipeline.money", "pipeline.model", "pipeline.errors", "pipeline.seal"),
+        who=(
+            "pipeline.money",
+            "pipeline.model",
+            "pipeline.errors",
+            "pipeline.findings",
+            "pipeline.seal",
+        ),
         among=(*_EVERYTHING, *_DATABASES, *_HTTP, "asyncio"),
         allowed=("pipeline.errors",),
         why="everything rests on these",
@@ -114,6 +121,12 @@ _ONLY = [
             "pipeline.seal",
         ),
         why="the outbox serves the stages and knows none of them",
+    ),
+    Only(
+        who=("pipeline.probe",),
+        among=(*_EVERYTHING, *_DATABASES, *_HTTP, "asyncio"),
+        allowed=("pipeline.config", "pipeline.findings", "pipeline.outbox.version"),
+        why="it looks at the machine, and opens no outbox",
     ),
 ]
 _ONLY_BY = [
@@ -159,6 +172,11 @@ _ONLY_BY = [
         whom=tuple(f"pipeline.{stage}" for stage in ("receive", "enrich", "intend", "deliver")),
         allowed=("pipeline.assembly", "pipeline.report"),
         why="stages meet in the queues, and are put together in one place",
+    ),
+    OnlyBy(
+        whom=("pipeline.probe",),
+        allowed=("pipeline.cli",),
+        why="the daemon does its work, and looks at nothing else",
     ),
     OnlyBy(
         whom=("pipeline.cli",),

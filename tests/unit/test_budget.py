@@ -73,6 +73,18 @@ async def test_a_request_that_never_left_gives_its_slot_back(clock: FakeClock) -
     assert budget.used == 0
 
 
+async def test_a_slot_that_is_lent_is_gone_for_the_longest_request_and_a_window(
+    clock: FakeClock,
+) -> None:
+    """Another process sends the request, and may end without telling how it went."""
+    budget = Budget(_LIMIT, clock)
+    budget.lend(30)
+    clock.advance(30 + _PER + 0.499)
+    assert budget.used == 1
+    clock.advance(0.001)
+    assert budget.used == 0
+
+
 async def test_the_reserve_is_for_what_is_urgent(clock: FakeClock) -> None:
     """A backlog of tags must not keep a new booking waiting for a quarter of an hour."""
     budget = Budget(_LIMIT, clock)

@@ -1,6 +1,7 @@
 """Talks to Stampede: fetches tokens, sends requests, understands the answers."""
 
 import re
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -9,12 +10,15 @@ from msgspec import Struct
 from pipeline.destinations.stampede.mapping import StampedeMapper
 from pipeline.destinations.stampede.replies import fail, guest_id, is_json
 from pipeline.destinations.stampede.settings import StampedeSettings
+from pipeline.destinations.stampede.venues import Forbidden, examine, fetch_venues
 from pipeline.errors import NoAnswer, TokenRefused, Unauthorized
+from pipeline.findings import Finding
 from pipeline.model import Answer, Request
-from pipeline.plugin import AccessToken, Call, Reply, Session
+from pipeline.plugin import AccessToken, Call, ListedVenue, Reply, Session
 
 _OK = range(200, 300)
 _UNAUTHORIZED = 401
+_FORBIDDEN = 403
 
 #: A token's life when the answer does not tell it: "expires in 24 hours" (Stampede's help centre).
 _TOKEN_LIFE = 86_400.0
@@ -89,6 +93,42 @@ class Stampede:
             dropped = self._session.drop_token(token)
             raise TokenRefused("Stampede refuses the token (401)", late=not dropped)
         return _understand(request, reply, call)
+
+    async def examine(self) -> Sequence[Finding]:
+        """Try the credentials and the serials of the mapped venues (`GET /v1/venues`)."""
+        return await examine(self, self.name, self._settings)
+
+    async def list_venues(self) -> Sequence[ListedVenue]:
+        """Name all venues of the API key's organisation (`GET /v1/venues`)."""
+        return await fetch_venues(self, self._settings.venues)
+
+    async def fetch(self, path: str, query: str = "") -> bytes:
+        """Ask with GET, fetching a token first if need be, and once more after a 401.
+
+        Raises Forbidden for a 403, Unauthorized, and for the rest what `fail` raises.
+        """
+        reply, call = await self._get(path, query)
+        if reply.status == _UNAUTHORIZED:
+            reply, call = await self._get(path, query)
+        if reply.status == _UNAUTHORIZED:
+            raise Unauthorized("Stampede refuses a fresh token (401)")
+        if reply.status == _FORBIDDEN:
+            raise Forbidden(fail(reply, call).reason)
+        if reply.status not in _OK:
+            raise fail(reply, call)
+        return reply.body
+
+    async def _get(self, path: str, query: str) -> tuple[Reply, Call]:
+        token = self._session.token()
+        if token is None:
+            await self.authorise()
+            token = self._session.token() or ""
+        url = self._settings.base_url + path + (f"?{query}" if query else "")
+        call = Call(method="GET", url=url, headers=_JSON | {"Authorization": f"Bearer {token}"})
+        reply = await self._session.call(call)
+        if reply.status == _UNAUTHORIZED:
+            self._session.drop_token(token)
+        return reply, call
 
     def _call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Call:
         url = self._settings.base_url + quote(path, safe="/-._~")

@@ -19,6 +19,7 @@ def stampede_app(
     app[STAMPEDE] = Stampede(settings or StampedeSettings(), clock)
     install(app, Control(app[STAMPEDE], clock))
     app.router.add_post("/_sandbox/guests", direct.change_guest)
+    app.router.add_post("/_sandbox/permissions", access.set_permissions)
     app.router.add_delete("/_sandbox/tokens", access.revoke_tokens)
     app.router.add_post("/oauth/token", access.issue_token)
     app.router.add_post(app[STAMPEDE].settings.registration_path, registrations.register_guest)

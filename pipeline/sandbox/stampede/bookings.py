@@ -44,13 +44,13 @@ async def upsert_booking(request: web.Request) -> web.Response:
 
 
 async def list_venues(request: web.Request) -> web.Response:
-    """`GET /v1/venues`: all in one answer unless `limit` asks for pages."""
+    """`GET /v1/venues`: all in one answer unless `limit`, or the settings, ask for pages."""
     settings = request.app[STAMPEDE].settings
 
     def show(venue: StampedeVenue) -> Document:
         return _venue(venue, settings.organization_id)
 
-    return reply(page(request, settings.venues, show, None))
+    return reply(page(request, settings.venues, show, settings.venues_page))
 
 
 def _checked(body: Document, settings: StampedeSettings) -> str:

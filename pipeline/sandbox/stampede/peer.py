@@ -18,6 +18,7 @@ class Stampede:
     bookings: Bookings
     #: every registration as it came, with the time
     registrations: list[Document]
+    missing_permissions: tuple[str, ...]
     window: SlidingWindow
     token_window: SlidingWindow
 
@@ -36,6 +37,7 @@ class Stampede:
         self.window = SlidingWindow(settings.requests, settings.per, self.clock)
         self.token_window = SlidingWindow(settings.token_requests, settings.token_per, self.clock)
         self._token_ends: dict[str, float] = {}
+        self.missing_permissions = settings.missing_permissions
 
     def issue_token(self) -> str:
         """A new token, never handed out before; earlier ones stay valid."""
@@ -59,6 +61,7 @@ class Stampede:
             "bookings": [booking.state() for booking in self.bookings.all()],
             "registrations": self.registrations,
             "tokens": len(self._token_ends),
+            "missing_permissions": self.missing_permissions,
             "allowance": {
                 "requests": window.requests,
                 "per_s": window.per,

@@ -1,6 +1,6 @@
 """Talks to ROLLER's REST API: tokens, guests, bookings, the venue."""
 
-from typing import Any
+from collections.abc import Sequence
 from urllib.parse import quote
 
 import msgspec
@@ -15,12 +15,15 @@ from pipeline.errors import (
     Unauthorized,
     Unreadable,
 )
+from pipeline.findings import Finding
 from pipeline.flight import SharedFetch
 from pipeline.model import Booking, Envelope, Event, Guest
-from pipeline.plugin import AccessToken, Call, Reply, Session, VenueDetails
+from pipeline.plugin import AccessToken, Call, ListedVenue, Reply, Session, VenueDetails
+from pipeline.sources.roller.examination import Examination
 from pipeline.sources.roller.guests import read_guest
 from pipeline.sources.roller.messages import read_booking, read_booking_detail, read_envelope
-from pipeline.sources.roller.settings import Country, Currency, RollerSettings, Timezone
+from pipeline.sources.roller.settings import RollerSettings
+from pipeline.sources.roller.venue import read_listed_venue, read_venue
 
 _OK = 200
 _UNAUTHORIZED = 401
@@ -50,15 +53,7 @@ class _Token(Struct, frozen=True):
     expires_in: float = _TOKEN_LIFE
 
 
-class _Venue(Struct, frozen=True, rename="camel"):
-    iana_time_zone: Any = None
-    time_zone: Any = None
-    currency: Any = None
-    country_code: Any = None
-
-
 _token = msgspec.json.Decoder(_Token)
-_venue = msgspec.json.Decoder(_Venue)
 
 
 class Roller:
@@ -105,34 +100,38 @@ class Roller:
 
     async def fetch_venue(self) -> VenueDetails:
         """Ask `GET /venues/me`; what it says and we cannot use is left out."""
-        body = await self._get("/venues/me")
-        try:
-            found = _venue.decode(body or b"{}")
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
-            msg = "ROLLER answered 200 to /venues/me without a venue"
-            raise Retry(msg) from exc
-        return VenueDetails(
-            timezone=_checked(Timezone, found.iana_time_zone),
-            currency=_checked(Currency, found.currency),
-            country=_checked(Country, found.country_code),
-        )
+        return read_venue(await self._get("/venues/me") or b"{}")
+
+    async def list_venues(self) -> Sequence[ListedVenue]:
+        """Name the one venue that the credentials belong to (`GET /venues/me`)."""
+        body = await self._get("/venues/me") or b"{}"
+        return (read_listed_venue(body, self.name),)
+
+    async def examine(self) -> Sequence[Finding]:
+        """Try the credentials, each endpoint, the venue's details and the webhooks."""
+        return await Examination(self.name, self._settings, self).findings()
 
     async def _get(self, path: str) -> bytes | None:
-        """Ask once, and once more with a fresh token after a 401; None for a 404."""
-        reply = await self._ask(path)
-        if reply.status == _UNAUTHORIZED:
-            reply = await self._ask(path)
-        if reply.status == _UNAUTHORIZED:
-            msg = "ROLLER refuses a fresh token (401)"
-            raise Unauthorized(msg)
+        """Give the answer's body; None for a 404."""
+        reply = await self.ask(path)
         if reply.status == _NOT_FOUND:
             return None
         if reply.status != _OK:
             raise _failure(reply, path)
         return reply.body
 
+    async def ask(self, path: str) -> Reply:
+        """Ask once, and once more with a fresh token after a 401; any other answer is given."""
+        reply = await self._ask(path)
+        if reply.status == _UNAUTHORIZED:
+            reply = await self._ask(path)
+        if reply.status == _UNAUTHORIZED:
+            msg = "ROLLER refuses a fresh token (401)"
+            raise Unauthorized(msg)
+        return reply
+
     async def _ask(self, path: str) -> Reply:
-        token = await self._fresh_token()
+        token = await self.authorise()
         url = self._settings.base_url + path
         headers = _JSON | {"Authorization": f"Bearer {token}"}
         reply = await self._session.call(Call(method="GET", url=url, headers=headers))
@@ -140,7 +139,7 @@ class Roller:
             self._session.drop_token(token)
         return reply
 
-    async def _fresh_token(self) -> str:
+    async def authorise(self) -> str:
         """Give the kept token or fetch one; of many callers at once, one asks (single flight).
 
         A failure is the lane's: no request can be made without a token, and no item is to blame.
@@ -193,10 +192,3 @@ def _readable(found: Guest | None, what: str) -> Guest:
         msg = f"ROLLER answered 200 without a {what}"
         raise Retry(msg)
     return found
-
-
-def _checked(kind: type[Timezone | Currency | Country], raw: object) -> str | None:
-    try:
-        return str(kind.parse(raw))
-    except ValueError:
-        return None
