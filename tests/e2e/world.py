@@ -35,7 +35,7 @@ max = "200ms"
 
 #: Below the ports that the system gives out by itself, and apart for each test process.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-_PORTS = itertools.count(20_000 + 6_000 * (_WORKER % 2) + 40 * (os.getpid() % 100))
+_PORTS = itertools.count(20_000 + 4_000 * (_WORKER % 3) + 20 * (os.getpid() % 100))
 
 
 def free_address() -> str:
