@@ -6,12 +6,28 @@ that an index of the table has found, because what a view computes no index serv
 
 import heapq
 from collections.abc import Iterable, Sequence
-from typing import Any
+from itertools import chain
 
 import msgspec
 
+from pipeline.model import EventState
 from pipeline.outbox import Row, Standing
 from pipeline.outbox.file import Readers
+
+_OPEN = (EventState.WAITING, EventState.PROCESSING)
+
+#: Each in the words of its partial index.
+_EVENTS_ENDED = """
+    SELECT id FROM event
+    WHERE source = ? AND state = ? AND state IN ('done', 'ignored', 'parked')
+    ORDER BY id DESC LIMIT ?
+"""
+#: Those that are due last: the newest, but for what failed and waits for its next try.
+_EVENTS_OPEN = """
+    SELECT id FROM event
+    WHERE source = ? AND state = ? AND state IN ('waiting', 'processing')
+    ORDER BY due_at DESC LIMIT ?
+"""
 
 #: A reason is looked for among the newest first, where one that many have is found at once.
 _BY_REASON_OF_NEWEST = """
@@ -30,8 +46,11 @@ _BY_REASON = """
 _UNFINISHED = """
     SELECT id FROM event
     WHERE source IN (SELECT owner FROM counter WHERE what = 'event')
-      AND state IN ('waiting', 'processing', 'parked') AND (booking = ?1 OR reference = ?1)
+      AND state IN ('waiting', 'processing') AND (booking = ?1 OR reference = ?1)
     LIMIT ?2
+"""
+_PARKED = """
+    SELECT id FROM event WHERE state = 'parked' AND (booking = ?1 OR reference = ?1) LIMIT ?2
 """
 _BY_BOOKING = """
     SELECT id, event FROM delivery
@@ -78,10 +97,7 @@ class SqliteRecords:
             ids = await self._ids("SELECT id FROM event ORDER BY id DESC LIMIT ?", (limit,))
             return await self._rows("events", ids)
         found = [
-            await self._ids(
-                "SELECT id FROM event WHERE source = ? AND state = ? ORDER BY id DESC LIMIT ?",
-                (*pair, limit),
-            )
+            await self._ids(_EVENTS_OPEN if pair[1] in _OPEN else _EVENTS_ENDED, (*pair, limit))
             for pair in await self._pairs("event", owner=source, state=state)
         ]
         return await self._rows("events", _newest(found, limit))
@@ -137,7 +153,7 @@ class SqliteRecords:
             *await self._readers.rows(_BY_REFERENCE, (name, _MOST)),
         ]
         events = {event for _, event in pairs}
-        for sql in (_BY_SUBJECT, _UNFINISHED):
+        for sql in (_BY_SUBJECT, _UNFINISHED, _PARKED):
             events.update(await self._ids(sql, (name, _MOST)))
         # The guest's, too, that was made for one of these events.
         listed = (msgspec.json.encode(sorted(events)).decode(), _MOST)
@@ -215,5 +231,5 @@ class SqliteRecords:
         return self._views[name]
 
 
-def _newest(found: Iterable[Sequence[Any]], limit: int) -> list[int]:
-    return list(heapq.merge(*found, reverse=True))[:limit]
+def _newest(found: Iterable[Sequence[int]], limit: int) -> list[int]:
+    return heapq.nlargest(limit, chain.from_iterable(found))

@@ -124,3 +124,23 @@ async def test_no_statement_reads_or_sorts_a_whole_table(outbox: SqliteOutbox, p
         look.close()
     assert len(seen) > 40
     assert not bad, chr(10).join(map(str, bad))
+
+
+async def test_all_rows_are_counted_without_reading_one(outbox: SqliteOutbox, path: Path) -> None:
+    """With their bodies they are many gigabytes, and it is done every ten minutes."""
+    seen: list[str] = []
+    idle = outbox.facts._readers._idle  # type: ignore[attr-defined]  # noqa: SLF001
+    readers = [idle.get_nowait() for _ in range(idle.qsize())]
+    for connection in readers:
+        await connection.set_trace_callback(seen.append)
+        idle.put_nowait(connection)
+    assert await outbox.overview.difference() == 0
+    [sql] = [sql for sql in seen if "count(*)" in sql]
+    look = sqlite3.connect(path)
+    try:
+        steps = [step for *_, step in look.execute(f"EXPLAIN QUERY PLAN {sql}")]
+    finally:
+        look.close()
+    reads = [step for step in steps if re.match(r"(SCAN|SEARCH) (event|delivery)\b", step)]
+    assert len(reads) == 3
+    assert [step for step in reads if "COVERING INDEX" not in step] == []

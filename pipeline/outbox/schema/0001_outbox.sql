@@ -49,13 +49,14 @@ CREATE TABLE event (
 -- One row per webhook, or per item found by reconciliation; rows are never deleted. No two of a
 -- source have the same key: see event_key.
 
-CREATE INDEX event_due ON event (source, due_at) WHERE state IN ('waiting', 'processing');
+CREATE INDEX event_due ON event (source, due_at, state) WHERE state IN ('waiting', 'processing');
 CREATE INDEX event_processing ON event (source) WHERE state = 'processing';
 CREATE INDEX event_parked ON event (id) WHERE state = 'parked';
 CREATE INDEX event_body ON event (updated_at)
     WHERE body IS NOT NULL AND state IN ('done', 'ignored');
 -- For listings, the newest first; which pairs there are, `counter` tells.
-CREATE INDEX event_listed ON event (source, state);
+-- Not for what waits, so that it is not written with every webhook.
+CREATE INDEX event_listed ON event (source, state) WHERE state IN ('done', 'ignored', 'parked');
 
 CREATE TABLE event_key (
     -- CRC-32 of source and key, for a short index is written sooner; which of the events with the
