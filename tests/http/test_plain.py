@@ -135,3 +135,31 @@ async def test_a_fault_is_503_and_logged_without_what_it_says(fault: Exception) 
     assert (answers.statuses, answers.closed) == ([503], True)
     assert ("ValueError at test_plain.py" in lines.getvalue()) == isinstance(fault, ValueError)
     assert "ada" not in lines.getvalue()
+
+
+@pytest.mark.parametrize("turns", range(8))
+async def test_an_answer_given_as_the_stop_begins_holds_up_nothing(turns: int) -> None:
+    """Its connection would otherwise be waited for until the grace is over."""
+    log = Log(FakeClock(), level="info", style="json", sink=io.StringIO())
+    taking, stored = asyncio.Event(), asyncio.Event()
+
+    async def ordinary(_: web.BaseRequest) -> web.StreamResponse:
+        raise AssertionError
+
+    async def take() -> None:
+        taking.set()
+        await stored.wait()
+
+    server = WebhookServer(ordinary, log, plain=lambda *_: take())
+    runner = web.ServerRunner(server, shutdown_timeout=30.0)
+    await runner.setup()
+    address = await start_site(runner, Address(host="127.0.0.1", port=0))
+    sending = asyncio.create_task(Peer(int(address.rpartition(":")[2])).send(_plain()))
+    await taking.wait()
+    stopping = asyncio.create_task(runner.cleanup())
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    stored.set()
+    async with asyncio.timeout(2):  # the client would end it after three
+        await stopping
+    assert (await sending).statuses == [200]
