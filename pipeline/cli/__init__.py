@@ -21,14 +21,14 @@ from pipeline.cli import (
     status,
     venues,
 )
-from pipeline.cli.common import Commands, complain
+from pipeline.cli.common import (
+    EXIT_CONFIG,
+    EXIT_FAILED,
+    EXIT_INTERRUPTED,
+    Commands,
+    complain,
+)
 from pipeline.errors import ConfigError, PipelineError
-
-EXIT_FAILED = 1
-EXIT_USAGE = 2
-EXIT_UNAVAILABLE = 69
-EXIT_CONFIG = 78
-EXIT_INTERRUPTED = 130
 
 _ABOUT = """\
 Brings ROLLER bookings to Stampede: receives ROLLER's webhooks, fetches the customer, and tells

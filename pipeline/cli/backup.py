@@ -6,11 +6,9 @@ from pathlib import Path
 from rich.filesize import decimal
 from rich.markup import escape
 
-from pipeline.cli.common import Commands, add_command, agreed, configuration, console
+from pipeline.cli.common import EXIT_FAILED, Commands, add_command, agreed, configuration, console
 from pipeline.clock import SystemClock
 from pipeline.outbox.backup import Contents, back_up, restoring
-
-_FAILED = 1
 
 _BACKUP = """\
 Writes a checked copy of the outbox, as of one moment, also while the daemon runs. It holds guests'
@@ -48,7 +46,7 @@ def _restore(options: argparse.Namespace) -> int:
         told = _told(ready.contents)
         question = f"This will put {options.file} ({told}) in the place of {path}."
         if not options.yes and not agreed(question):
-            return _FAILED
+            return EXIT_FAILED
         kept = ready.put_back(now=SystemClock().now())
     _say(f"{path}: put back from {options.file}: {told}.")
     if kept:

@@ -2,7 +2,6 @@
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 import msgspec
@@ -10,15 +9,20 @@ from msgspec import Struct, field
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.common import Commands, add_command, configuration, console
+from pipeline.cli.common import (
+    EXIT_FAILED,
+    EXIT_UNAVAILABLE,
+    Commands,
+    add_command,
+    configuration,
+    console,
+    print_json,
+)
 from pipeline.cli.peers import Peers, at_once, open_peers
 from pipeline.clock import span
 from pipeline.config import Config
 from pipeline.findings import Finding, Verdict, ok, warning
 from pipeline.probe import examine_machine
-
-_FAILED = 1
-_UNAVAILABLE = 69
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
 
@@ -84,12 +88,12 @@ def _check(options: argparse.Namespace) -> int:
         ok=not failed, online=options.online, checks=result.lines, requests=result.requests
     )
     if options.json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        print_json(report)
     else:
         _print(report)
     if result.unreachable:
-        return _UNAVAILABLE
-    return _FAILED if failed else 0
+        return EXIT_UNAVAILABLE
+    return EXIT_FAILED if failed else 0
 
 
 def _offline(config: Config) -> Iterator[Line]:

@@ -1,4 +1,4 @@
-"""What several commands share: the option --config, tables, JSON."""
+"""What several commands share: exit codes, the option --config, tables, JSON."""
 
 import argparse
 import os
@@ -6,10 +6,17 @@ import sys
 from pathlib import Path
 from typing import TypeAlias
 
+import msgspec
 from rich.console import Console
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pipeline.config import Config, load
+
+EXIT_FAILED = 1
+EXIT_USAGE = 2
+EXIT_UNAVAILABLE = 69
+EXIT_CONFIG = 78
+EXIT_INTERRUPTED = 130
 
 Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"  # noqa: SLF001 - argparse names it so
 
@@ -70,3 +77,8 @@ def configuration(options: argparse.Namespace) -> Config:
 def console() -> Console:
     """Make the console that tables are printed on: colour only on a terminal."""
     return Console(highlight=False, soft_wrap=False)
+
+
+def print_json(document: object) -> None:
+    """Print what --json promises: one document."""
+    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document)) + b"\n")

@@ -3,14 +3,12 @@
 import argparse
 import asyncio
 import re
-import sys
 from datetime import datetime
 
-import msgspec
 from msgspec import Struct
 from rich.markup import escape
 
-from pipeline.cli.common import Commands, add_command, configuration, console
+from pipeline.cli.common import Commands, add_command, configuration, console, print_json
 from pipeline.cli.status import current_status
 from pipeline.clock import SystemClock, moment
 from pipeline.config import Config
@@ -45,7 +43,7 @@ def add(commands: Commands) -> None:
 def _explain(options: argparse.Namespace) -> int:
     stories = asyncio.run(_stories(configuration(options), options.id.strip()))
     if options.json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(stories)) + b"\n")
+        print_json(stories)
         return 0
     out = console()
     for number, story in enumerate(stories):

@@ -15,16 +15,22 @@ from rich.highlighter import JSONHighlighter
 from rich.markup import escape
 from rich.text import Text
 
-from pipeline.cli.common import Commands, add_command, complain, configuration, console
+from pipeline.cli.common import (
+    EXIT_UNAVAILABLE,
+    EXIT_USAGE,
+    Commands,
+    add_command,
+    complain,
+    configuration,
+    console,
+    print_json,
+)
 from pipeline.clock import SystemClock, iso
 from pipeline.config import Config
 from pipeline.errors import NotYet, PipelineError, Retry, Unauthorized, Unreadable
 from pipeline.inquire import inquire, offline_destinations, read_guest, read_message
 from pipeline.model import DeliveryState
 from pipeline.preview import GUEST_ID, Outlook, Subject, mask, preview
-
-_USAGE = 2
-_UNAVAILABLE = 69
 
 _STDIN = "-"
 
@@ -90,17 +96,17 @@ def _preview(options: argparse.Namespace) -> int:
     config = configuration(options)
     if problem := _misused(options, config):
         complain(f"pipeline preview: {problem}")
-        return _USAGE
+        return EXIT_USAGE
     try:
         subject = _subject(options, config)
     except Unauthorized:
         raise
     except Retry as exc:
         complain(f"pipeline: {exc}")
-        return _UNAVAILABLE
+        return EXIT_UNAVAILABLE
     document = _document(options, subject, _outlooks(options, config, subject))
     if options.json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document)) + b"\n")
+        print_json(document)
     else:
         _print(console(), document)
     return 0

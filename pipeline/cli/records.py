@@ -14,7 +14,17 @@ from rich import box
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.common import Commands, add_command, agreed, complain, configuration, console
+from pipeline.cli.common import (
+    EXIT_FAILED,
+    EXIT_UNAVAILABLE,
+    Commands,
+    add_command,
+    agreed,
+    complain,
+    configuration,
+    console,
+    print_json,
+)
 from pipeline.client import Refused, call, fetch_status
 from pipeline.clock import SystemClock
 from pipeline.config import Config
@@ -24,10 +34,7 @@ from pipeline.model import DeliveryState, EventState
 from pipeline.outbox import Changed, Records, Row
 from pipeline.outbox.sqlite import open_outbox, read_outbox
 
-_UNAVAILABLE = 69
-
 _IN_DOUBT = "unknown outcome"
-_FAILED = 1
 
 
 class _Kind(Struct, frozen=True, kw_only=True):
@@ -136,7 +143,7 @@ def _list(options: argparse.Namespace) -> int:
     config, kind = configuration(options), options.kind
     found = asyncio.run(_read(config, lambda records: _listed(records, options)))
     if options.json:
-        _print_json(found)
+        print_json(found)
     elif not found:
         console().print(f"There are no {kind.name} like that.")
     else:
@@ -166,7 +173,7 @@ def _show(options: argparse.Namespace) -> int:
     if row is None:
         raise PipelineError(f"there is no {kind.one} {kind.letter}{number}")
     if options.json:
-        _print_json(row)
+        print_json(row)
         return 0
     out = console()
     details = row.pop(kind.detail)
@@ -203,7 +210,7 @@ def _change(options: argparse.Namespace) -> int:
         count = asyncio.run(_count(config, kind, owner)) if in_bulk else len(numbers)
         what = kind.one if count == 1 else kind.name
         if not agreed(f"This will {options.action} {count:,} {what}."):
-            return _FAILED
+            return EXIT_FAILED
     return asyncio.run(_do(config, kind, options.action, numbers, owner))
 
 
@@ -232,14 +239,14 @@ async def _do(
             complain(
                 f"pipeline: {exc}, and does not answer at server.admin = {config.server.admin}"
             )
-            return _UNAVAILABLE
+            return EXIT_UNAVAILABLE
     for reason in refused:
         complain(reason)
     if not numbers and kind is _DELIVERIES:
         await _tell_of_doubts(config)
     verb = "will be tried again" if action == "retry" else "dropped"
     console().print(f"{ids:,} {kind.one if ids == 1 else kind.name} {verb}.")
-    return _FAILED if refused else 0
+    return EXIT_FAILED if refused else 0
 
 
 async def _tell_of_doubts(config: Config) -> None:
@@ -329,7 +336,3 @@ def _styled(name: str, value: object) -> str:
         return text.partition(".")[0].replace("T", " ")
     style = _STYLES.get(text) if name == "state" else None
     return f"[{style}]{text}[/]" if style else text
-
-
-def _print_json(value: object) -> None:
-    sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(value)) + b"\n")

@@ -2,23 +2,26 @@
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Mapping
 
-import msgspec
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.common import Commands, add_command, configuration, console
+from pipeline.cli.common import (
+    EXIT_UNAVAILABLE,
+    Commands,
+    add_command,
+    configuration,
+    console,
+    print_json,
+)
 from pipeline.client import fetch_status
 from pipeline.clock import SystemClock, span
 from pipeline.config import Config
 from pipeline.outbox.sqlite import read_outbox
 from pipeline.status import Status, oldest_waiting, tally
-
-_UNAVAILABLE = 69
 
 #: Counted beside the events, not among them.
 _ASIDE = "duplicates"
@@ -40,10 +43,10 @@ def _status(options: argparse.Namespace) -> int:
     config = configuration(options)
     found = asyncio.run(current_status(config))
     if options.json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(found)) + b"\n")
+        print_json(found)
     else:
         _print(console(), found)
-    return 0 if found.running else _UNAVAILABLE
+    return 0 if found.running else EXIT_UNAVAILABLE
 
 
 async def current_status(config: Config) -> Status:

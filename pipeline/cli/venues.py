@@ -2,24 +2,28 @@
 
 import argparse
 import asyncio
-import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-import msgspec
 from msgspec import Struct
 from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from pipeline.cli.common import Commands, add_command, complain, configuration, console
+from pipeline.cli.common import (
+    EXIT_FAILED,
+    EXIT_UNAVAILABLE,
+    Commands,
+    add_command,
+    complain,
+    configuration,
+    console,
+    print_json,
+)
 from pipeline.cli.peers import Peers, at_once, open_peers
 from pipeline.config import Config
 from pipeline.errors import Failure, Unreachable
 from pipeline.plugin import Destination, ListedVenue, Source
-
-_FAILED = 1
-_UNAVAILABLE = 69
 
 _ABOUT = """\
 Asks each source for its venue and each destination for its venues, prints them side by side, and
@@ -58,7 +62,7 @@ def _venues(options: argparse.Namespace) -> int:
     config = configuration(options)
     listing, code = asyncio.run(_list(config))
     if options.json:
-        sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(listing)) + b"\n")
+        print_json(listing)
     else:
         _print(console(), listing)
     for name, reason in listing.problems.items():
@@ -104,8 +108,8 @@ async def _list(config: Config) -> tuple[Listing, int]:
         requests={where: peers.requests[where] for where in placed},
     )
     if any(isinstance(failure, Unreachable) for failure in failures.values()):
-        return listing, _UNAVAILABLE
-    return listing, _FAILED if failures else 0
+        return listing, EXIT_UNAVAILABLE
+    return listing, EXIT_FAILED if failures else 0
 
 
 def match(
