@@ -70,19 +70,13 @@ class _Admin:
         return web.Response(status=503 if reasons else 200, text="\n".join(reasons) or "ready")
 
     async def status(self, _: web.Request) -> web.Response:
-        """Give the status document; 503 with the reason while the outbox cannot be read."""
-        try:
-            body = msgspec.json.encode(await self._reporter.status())
-        except OutboxUnavailable as exc:
-            return _no(503, str(exc))
+        """Give the status document."""
+        body = msgspec.json.encode(await self._reporter.status())
         return web.Response(body=body, content_type="application/json")
 
     async def metrics(self, _: web.Request) -> web.Response:
         """Give all metrics as Prometheus reads them."""
-        try:
-            body = await self._gauges.text()
-        except OutboxUnavailable as exc:
-            return _no(503, str(exc))
+        body = await self._gauges.text()
         return web.Response(body=body, headers={"Content-Type": CONTENT_TYPE})
 
 
@@ -97,7 +91,10 @@ def _guard(server: Server) -> Middleware:
             return _no(401, "Authorization: Bearer with server.admin_token is needed")
         if request.method not in _SAFE and (reason := _foreign(request)):
             return _no(403, reason)
-        return await handler(request)
+        try:
+            return await handler(request)
+        except OutboxUnavailable as exc:
+            return _no(503, str(exc))
 
     return guard
 

@@ -1,7 +1,5 @@
 """Asks a running daemon over its admin listener."""
 
-from collections.abc import Mapping
-
 import aiohttp
 import msgspec
 from msgspec import Struct
@@ -49,7 +47,6 @@ async def call(
     method: str,
     path: str,
     *,
-    query: Mapping[str, str] | None = None,
     body: object = None,
 ) -> bytes | None:
     """Send one request to the daemon, and give its answer; None when nobody answers.
@@ -71,7 +68,6 @@ async def call(
             async with session.request(
                 method,
                 f"http://{host}{path}",
-                params=query,
                 data=msgspec.json.encode(body) if body is not None else None,
                 headers=headers,
                 allow_redirects=False,

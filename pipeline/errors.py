@@ -40,6 +40,10 @@ class OutboxError(PipelineError):
     """The outbox cannot be used."""
 
 
+class OutboxMissing(OutboxError):
+    """There is no outbox yet: no daemon has run with this configuration."""
+
+
 class OutboxBusy(OutboxError):
     """Another process holds the instance lock of this outbox."""
 

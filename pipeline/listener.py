@@ -67,8 +67,9 @@ class _Protocol(RequestHandler):
     async def start(self) -> None:
         """Take in plain webhooks in the connection's own task, and leave the rest to aiohttp.
 
-        It makes an object and a task of every request; making and waking them is a fifth of what a
-        webhook costs. From the first message on that is not plain, the connection is aiohttp's.
+        It makes an object and a task of every request; making and waking them is a good part of
+        what a webhook costs. From the first message on that is not plain, the connection is
+        aiohttp's.
         """
         while not self._force_close:
             if not self._messages:

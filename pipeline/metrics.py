@@ -1,7 +1,7 @@
 """Counts what happens, and writes it as Prometheus reads it (text format 0.0.4).
 
 What happens for every webhook is counted in plain numbers: a library's counter with labels and a
-lock costs as much as a tenth of taking one in. The library writes them down when they are asked.
+lock takes a noticeable part of the time of taking one in. The library writes them down when asked.
 """
 
 import time

@@ -10,7 +10,7 @@ from msgspec import Struct
 from pipeline.api import refuse
 from pipeline.budget import Budget
 from pipeline.clock import SECOND, Clock, span
-from pipeline.errors import OutboxUnavailable, Throttled
+from pipeline.errors import Throttled
 from pipeline.model import Outcome
 from pipeline.outbox import Ending, Ledger, Opening
 from pipeline.wire import TIMEOUT
@@ -90,8 +90,6 @@ def add_routes(app: web.Application, purse: Purse) -> None:
             await purse.spend(name, spending)
         except Throttled as exc:
             raise refuse(409, exc.reason) from exc
-        except OutboxUnavailable as exc:
-            raise refuse(503, str(exc)) from exc
         return web.Response(body=orjson.dumps({"spent": 1}), content_type="application/json")
 
     app.router.add_post("/api/destinations/{name}/attempts", spend)

@@ -54,8 +54,6 @@ def _explain(options: argparse.Namespace) -> int:
 
 
 async def _stories(config: Config, name: str) -> list[_Story]:
-    if not config.outbox.path.exists():
-        raise PipelineError(f"there is no outbox at {config.outbox.path} yet")
     status = await current_status(config)
     now = moment(SystemClock().now())
     async with read_outbox(config.outbox.path) as outbox:

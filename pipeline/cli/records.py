@@ -4,7 +4,7 @@ import argparse
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -189,8 +189,6 @@ def _show(options: argparse.Namespace) -> int:
 
 async def _read(config: Config, ask: Callable[[Records], Any]) -> Any:
     """Read the outbox's file: that needs no daemon, and does not disturb one."""
-    if not config.outbox.path.exists():
-        raise PipelineError(f"there is no outbox at {config.outbox.path} yet")
     async with read_outbox(config.outbox.path) as outbox:
         return await ask(outbox.records)
 
@@ -215,8 +213,6 @@ def _change(options: argparse.Namespace) -> int:
 
 
 async def _count(config: Config, kind: _Kind, owner: str | None) -> int:
-    if not config.outbox.path.exists():
-        return 0
     async with read_outbox(config.outbox.path) as outbox:
         return sum(
             one.n
@@ -263,15 +259,13 @@ async def _tell_of_doubts(config: Config) -> None:
 async def _through_daemon(
     config: Config, kind: _Kind, action: str, numbers: Sequence[int], owner: str | None
 ) -> tuple[int, list[str]]:
+    async def retry(owner: str | None, before: int | None) -> Batch:
+        asked = {"state": "parked", kind.owner: owner, "before": before}
+        answer = await _post(config, f"/api/{kind.name}/retry", asked)
+        return msgspec.json.decode(answer, type=Batch)
+
     if not numbers:
-        changed, before = 0, None
-        while True:
-            asked = {"state": "parked", kind.owner: owner, "before": before}
-            answer = await _post(config, f"/api/{kind.name}/retry", asked)
-            batch = msgspec.json.decode(answer, type=Batch)
-            changed, before = changed + batch.changed, batch.before
-            if not batch.more:
-                return changed, []
+        return await _all_batches(retry, owner), []
     ids: dict[str, None] = {}
     refused = []
     for number in numbers:
@@ -297,22 +291,27 @@ async def _by_ourselves(
     desk: Desk, kind: _Kind, action: str, numbers: Sequence[int], owner: str | None
 ) -> tuple[int, list[str]]:
     if not numbers:
-        changed, before = 0, None
         retry = desk.retry_parked_events if kind is _EVENTS else desk.retry_parked_deliveries
-        while True:
-            batch = await retry(owner, before)
-            changed, before = changed + batch.changed, batch.before
-            if not batch.more:
-                return changed, []
+        return await _all_batches(retry, owner), []
     done: Changed = await getattr(desk, f"{action}_{kind.name}")(numbers)
     return len(done.ids), list(done.refused.values())
 
 
+async def _all_batches(
+    retry: Callable[[str | None, int | None], Awaitable[Batch]], owner: str | None
+) -> int:
+    """Retry some of the parked rows after the other; how many it were."""
+    changed, before = 0, None
+    while True:
+        batch = await retry(owner, before)
+        changed, before = changed + batch.changed, batch.before
+        if not batch.more:
+            return changed
+
+
 @asynccontextmanager
 async def _desk(config: Config) -> AsyncIterator[Desk]:
-    if not config.outbox.path.exists():
-        raise PipelineError(f"there is no outbox at {config.outbox.path} yet")
-    async with open_outbox(config.outbox.path) as outbox:
+    async with open_outbox(config.outbox.path, create=False) as outbox:
         yield Desk(outbox.records, outbox.repair, SystemClock(), lambda: None)
 
 

@@ -20,6 +20,7 @@ from pipeline.cli.common import (
 from pipeline.client import fetch_status
 from pipeline.clock import SystemClock, span
 from pipeline.config import Config
+from pipeline.errors import OutboxMissing
 from pipeline.outbox.sqlite import read_outbox
 from pipeline.status import Status, oldest_waiting, tally
 
@@ -57,13 +58,13 @@ async def current_status(config: Config) -> Status:
 async def _at_rest(config: Config) -> Status:
     """Read what an outbox says that no daemon runs on."""
     reasons = [f"no daemon answers at {config.server.admin}"]
-    if not config.outbox.path.exists():
-        sums, oldest = tally(()), None
-        reasons.append(f"there is no outbox at {config.outbox.path} yet")
-    else:
+    try:
         async with read_outbox(config.outbox.path) as outbox:
             sums = tally(await outbox.overview.counts())
             oldest = await oldest_waiting(outbox.overview, SystemClock())
+    except OutboxMissing as exc:
+        sums, oldest = tally(()), None
+        reasons.append(str(exc))
     return Status(
         running=False,
         started_at=None,

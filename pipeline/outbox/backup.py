@@ -12,7 +12,13 @@ from urllib.parse import quote
 from msgspec import Struct
 
 from pipeline.errors import OutboxBusy, OutboxError
-from pipeline.outbox.file import instance_lock, migrate, schema_version
+from pipeline.outbox.file import (
+    explained,
+    instance_lock,
+    migrate,
+    require_outbox,
+    schema_version,
+)
 from pipeline.outbox.query import rows
 from pipeline.outbox.restored import distrust
 
@@ -20,6 +26,8 @@ from pipeline.outbox.restored import distrust
 _STEP = 4096
 
 _TIMEOUT = 5.0
+
+_UNWRITABLE = "cannot be written"
 
 #: What SQLite would read into a database of that name.
 _JOURNALS = ("-wal", "-journal")
@@ -39,14 +47,12 @@ def back_up(path: Path, target: Path, *, force: bool) -> Contents:
 
     Raises OutboxError with a sentence; `target` is then as it was.
     """
-    if not path.exists():
-        msg = f"there is no outbox at {path} yet"
-        raise OutboxError(msg)
+    require_outbox(path)
     real = target.resolve()
     _refuse_target(path, target, force=force)
     with _beside(real) as copy:
         contents = _checked_copy(path, copy)
-        with _explained(target):
+        with explained(target, _UNWRITABLE):
             _flush(copy)
             copy.replace(real)
             _flush(real.parent)
@@ -63,7 +69,7 @@ class Restoration:
 
     def put_back(self, *, now: int) -> Path | None:
         """Put the copy in the outbox's place, and tell where that one is kept, if there was one."""
-        with _explained(self._path):
+        with explained(self._path, _UNWRITABLE):
             migrate(self._copy)
             with closing(_connected(self._copy)) as connection:
                 connection.execute("PRAGMA journal_mode = OFF")
@@ -220,7 +226,7 @@ def _connected(path: Path) -> sqlite3.Connection:
 def _beside(target: Path) -> Iterator[Path]:
     """Lend a file for the time being in the target's folder, so that it can take its place."""
     with ExitStack() as held:
-        with _explained(target):
+        with explained(target, _UNWRITABLE):
             temporary = TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
             copy = Path(held.enter_context(temporary), target.name)
             copy.touch(mode=0o600)
@@ -233,14 +239,3 @@ def _flush(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
-
-
-@contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn what goes wrong into a sentence about the file that could not be written."""
-    try:
-        yield
-    except (sqlite3.Error, OSError) as exc:
-        reason = exc.strerror if isinstance(exc, OSError) else exc
-        msg = f"{path}: cannot be written: {reason}"
-        raise OutboxError(msg) from exc

@@ -5,13 +5,19 @@ import fcntl
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
+from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew, OutboxUnavailable
+from pipeline.errors import (
+    OutboxBusy,
+    OutboxError,
+    OutboxMissing,
+    OutboxTooNew,
+    OutboxUnavailable,
+)
 from pipeline.outbox.connection import Connection
 from pipeline.outbox.version import OLDEST_SQLITE, sqlite_version
 
@@ -40,13 +46,13 @@ _APPLICATION = 1380930388
 
 
 @contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Turn what goes wrong while a file is opened into a sentence about it."""
+def explained(path: Path, what: str = "cannot be used as an outbox") -> Iterator[None]:
+    """Turn what goes wrong with a file into a sentence about it."""
     try:
         yield
     except (sqlite3.Error, OSError) as exc:
         reason = exc.strerror if isinstance(exc, OSError) else exc
-        msg = f"{path}: cannot be used as an outbox: {reason}"
+        msg = f"{path}: {what}: {reason}"
         raise OutboxError(msg) from exc
 
 
@@ -95,7 +101,7 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
     if sqlite_version() < OLDEST_SQLITE:
         msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed"
         raise OutboxError(msg)
-    with _explained(path):
+    with explained(path):
         # Made by us and not by SQLite, which would follow the umask.
         os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
@@ -107,17 +113,27 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
             path.chmod(0o600)  # a copy that was put back may be open to all; -wal and -shm follow
 
 
+def require_outbox(path: Path) -> None:
+    """Refuse to go on where no daemon has made an outbox yet, with OutboxMissing."""
+    if not path.exists():
+        msg = f"there is no outbox at {path} yet"
+        raise OutboxMissing(msg)
+
+
 def require_current(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Refuse a file that is not an outbox of this version, with OutboxError."""
-    with _explained(path):
-        connection = sqlite3.connect(f"file:{quote(os.path.abspath(path))}?mode=ro", uri=True)  # noqa: PTH100 - no I/O
-        try:
-            [version] = connection.execute("PRAGMA user_version").fetchone()
-            [application] = connection.execute("PRAGMA application_id").fetchone()
-        finally:
-            connection.close()
-    if (application, version) != (_APPLICATION, len(migrations)):
-        msg = f"{path}: is not an outbox of this version"
+    """Refuse a file that is not an outbox of this version, with OutboxError.
+
+    Raises OutboxMissing where there is none, and OutboxTooNew for one of a newer version.
+    """
+    require_outbox(path)
+    uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: PTH100 - no I/O
+    with explained(path), closing(sqlite3.connect(uri, uri=True)) as connection:
+        version = schema_version(connection, path, len(migrations))
+    if version < len(migrations):
+        msg = (
+            f"{path}: has schema version {version}, this pipeline needs {len(migrations)}: "
+            "start the daemon once, which migrates it"
+        )
         raise OutboxError(msg)
 
 
@@ -199,7 +215,7 @@ _PRAGMAS = (
 async def writing(path: Path) -> AsyncIterator[Connection]:
     """Open the one connection that writes: WAL, every commit flushed to the disk."""
     async with AsyncExitStack() as stack:
-        with _explained(path):
+        with explained(path):
             connection = await stack.enter_async_context(
                 Connection(
                     str(path),
@@ -246,7 +262,7 @@ async def reading(path: Path, count: int = _READERS) -> AsyncIterator[Readers]:
     """Open read-only connections; they cannot create, write or checkpoint."""
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: ASYNC240, PTH100 - no I/O
     async with AsyncExitStack() as stack:
-        with _explained(path):
+        with explained(path):
             connections = [
                 await stack.enter_async_context(
                     Connection(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)

@@ -24,7 +24,15 @@ from pipeline.outbox import (
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
 from pipeline.outbox.facts import SqliteFacts
-from pipeline.outbox.file import Readers, instance_lock, migrate, reading, require_current, writing
+from pipeline.outbox.file import (
+    Readers,
+    instance_lock,
+    migrate,
+    reading,
+    require_current,
+    require_outbox,
+    writing,
+)
 from pipeline.outbox.intake import SqliteIntake
 from pipeline.outbox.keys import KnownKeys, known_keys
 from pipeline.outbox.ledger import SqliteLedger
@@ -193,11 +201,14 @@ def _stamp(connection: sqlite3.Connection) -> None:
 
 
 @asynccontextmanager
-async def open_outbox(path: Path) -> AsyncIterator[SqliteOutbox]:
+async def open_outbox(path: Path, *, create: bool = True) -> AsyncIterator[SqliteOutbox]:
     """Lock, migrate and open the outbox at `path`; leaving closes it, writing what is handed in.
 
-    Raises OutboxBusy, OutboxTooNew or OutboxError, with a sentence that says what to do.
+    Raises OutboxBusy, OutboxTooNew or OutboxError, with a sentence that says what to do; and
+    OutboxMissing where there is none and none is to be created.
     """
+    if not create:
+        require_outbox(path)
     with instance_lock(path):
         migrate(path)
         async with writing(path) as connection, reading(path) as readers:
@@ -241,7 +252,12 @@ class Glance(Struct, frozen=True):
 
 @asynccontextmanager
 async def read_outbox(path: Path) -> AsyncIterator[Glance]:
-    """Read an outbox; nothing is locked or changed. OutboxError when it cannot be."""
+    """Read an outbox; nothing is locked or changed.
+
+    Raises OutboxMissing where there is none yet, and OutboxError when it is of another version or
+    cannot be read.
+    """
+    require_current(path)
     try:
         async with reading(path, 1) as readers:
             yield Glance(SqliteOverview(readers), SqliteRecords(readers), SqliteFacts(readers))

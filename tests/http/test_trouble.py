@@ -64,6 +64,29 @@ async def test_the_status_of_an_outbox_that_cannot_be_read_is_one_sentence(here:
     assert (await here.admin.send(asked)).statuses == [200]
 
 
+@pytest.mark.parametrize(
+    ("path", "table"),
+    [
+        ("/api/events", "event"),
+        ("/api/events/e1", "event"),
+        ("/api/deliveries", "delivery"),
+        ("/api/deliveries/d1", "delivery"),
+        ("/metrics", "counter"),
+    ],
+)
+async def test_whatever_is_asked_of_an_outbox_that_cannot_be_read_is_one_sentence(
+    here: Here, path: str, table: str
+) -> None:
+    """A 500 would say that we are broken, and not what is."""
+    asked = _ready().replace(b"/readyz", path.encode())
+    asked = asked.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
+    _rename(here, table, "gone")
+    answers = await here.admin.send(asked)
+    assert answers.statuses == [503]
+    said = msgspec.json.decode(answers.raw.partition(b"\r\n\r\n")[2])
+    assert said["error"].startswith("the outbox cannot be read: ")
+
+
 async def test_a_disk_that_has_become_read_only_is_503_until_it_is_writable_again(
     here: Here,
 ) -> None:

@@ -6,8 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import OutboxBusy, OutboxError, OutboxTooNew, OutboxUnavailable
-from pipeline.outbox.file import MIGRATIONS, instance_lock, migrate
+from pipeline.errors import (
+    OutboxBusy,
+    OutboxError,
+    OutboxMissing,
+    OutboxTooNew,
+    OutboxUnavailable,
+)
+from pipeline.outbox.file import MIGRATIONS, instance_lock, migrate, require_current
 from pipeline.outbox.sqlite import open_outbox, read_outbox
 from tests.outbox.support import arrival, look
 
@@ -158,6 +164,29 @@ async def test_status_says_what_is_no_outbox(path: Path, kind: str) -> None:
     with pytest.raises(OutboxError, match=str(path)):
         async with read_outbox(path) as outbox:
             await outbox.overview.counts()
+
+
+def test_what_reads_one_of_an_older_version_says_who_migrates_it(path: Path) -> None:
+    """Between an update and the daemon's restart, "no such column" would tell nobody anything."""
+    migrate(path)
+    newer = [*MIGRATIONS, _NEXT]
+    with pytest.raises(OutboxError, match="start the daemon once, which migrates it"):
+        require_current(path, newer)
+    migrate(path, newer)
+    require_current(path, newer)
+    with pytest.raises(OutboxTooNew):
+        require_current(path)
+
+
+async def test_only_a_daemon_makes_one(path: Path) -> None:
+    """A command with a wrong path must not leave an empty outbox there."""
+    with pytest.raises(OutboxMissing, match="no outbox"):
+        async with open_outbox(path, create=False):
+            pass
+    with pytest.raises(OutboxMissing, match="no outbox"):
+        async with read_outbox(path):
+            pass
+    assert list(path.parent.iterdir()) == []
 
 
 async def test_a_full_disk_refuses_and_recovers_by_itself(path: Path) -> None:

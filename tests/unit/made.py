@@ -2,10 +2,14 @@
 
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import msgspec
 
+from pipeline.destinations.stampede import StampedeSettings
+from pipeline.destinations.stampede.mapping import StampedeMapper
+from pipeline.destinations.stampede.settings import Serial
 from pipeline.model import (
     Booking,
     Consent,
@@ -18,6 +22,7 @@ from pipeline.model import (
     ToldGuest,
     Venue,
 )
+from pipeline.settings import Secret
 from tests.fakes import NOON
 
 LONDON = Venue(timezone="Europe/London", currency="GBP", country="GB")
@@ -97,3 +102,15 @@ _TOLD = ToldBooking(guest="g-1", customer=_BOOKING.customer, payload_hash="of be
 def told_booking(guest: str = "g-1", **changes: Any) -> ToldBooking:
     """A booking that the destination has, in another state than the present one."""
     return msgspec.structs.replace(_TOLD, guest=guest, **changes)
+
+
+def stampede_mapper(**changes: Any) -> StampedeMapper:
+    """Make the mapper of a destination that takes the source leeds."""
+    settings = StampedeSettings(
+        type="stampede",
+        client_id="id",
+        client_secret=Secret("secret"),
+        venues={"leeds": Serial.parse("A1B2C3D4E5F6", Path())},
+        **changes,
+    )
+    return StampedeMapper(settings)

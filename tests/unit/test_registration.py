@@ -2,15 +2,13 @@
 
 from datetime import date
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from pipeline.destinations.stampede import StampedeSettings
 from pipeline.destinations.stampede.mapping import StampedeMapper
-from pipeline.destinations.stampede.settings import ConsentSettings, Serial
+from pipeline.destinations.stampede.settings import ConsentSettings
 from pipeline.errors import Reject, Retry, Skip, UnknownOutcome
 from pipeline.model import (
     Consent,
@@ -27,9 +25,18 @@ from pipeline.model import (
     Venue,
 )
 from pipeline.seal import Seal
-from pipeline.settings import Secret
 from pipeline.transform import next_step
-from tests.unit.made import NO, UNKNOWN, YES, booking, facts, guest, told_booking, told_guest
+from tests.unit.made import (
+    NO,
+    UNKNOWN,
+    YES,
+    booking,
+    facts,
+    guest,
+    stampede_mapper,
+    told_booking,
+    told_guest,
+)
 
 BOOKING, GUEST, TAG = DeliveryKind.BOOKING, DeliveryKind.GUEST, DeliveryKind.TAG
 
@@ -51,20 +58,11 @@ _WHOLE = {
 }
 
 
-def _mapper(mode: Any = "registration", **changes: Any) -> StampedeMapper:
-    settings = StampedeSettings(
-        type="stampede",
-        client_id="id",
-        client_secret=Secret("secret"),
-        venues={"leeds": Serial.parse("A1B2C3D4E5F6", Path())},
-        mode=mode,
-        registration_path="/registration",
-        **changes,
-    )
-    return StampedeMapper(settings)
+def _mapper(**changes: Any) -> StampedeMapper:
+    return stampede_mapper(mode="registration", registration_path="/registration", **changes)
 
 
-_MAPPER, _API = _mapper(), _mapper("api")
+_MAPPER, _API = _mapper(), stampede_mapper()
 
 
 def _step(kind: DeliveryKind, known: Facts, *, mapper: StampedeMapper = _MAPPER) -> Any:

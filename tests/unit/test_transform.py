@@ -2,16 +2,12 @@
 
 from datetime import UTC, date, datetime
 from decimal import Decimal
-from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
 from pipeline.clock import micros
-from pipeline.destinations.stampede import StampedeSettings
-from pipeline.destinations.stampede.mapping import StampedeMapper
-from pipeline.destinations.stampede.settings import Serial
 from pipeline.errors import Reject, Retry, Skip
 from pipeline.model import (
     DeliveryKind,
@@ -27,21 +23,22 @@ from pipeline.model import (
     Venue,
 )
 from pipeline.seal import Seal
-from pipeline.settings import Secret
 from pipeline.transform import next_step, person, priority
-from tests.unit.made import NO, YES, booking, facts, guest, told_booking, told_guest
+from tests.unit.made import (
+    NO,
+    YES,
+    booking,
+    facts,
+    guest,
+    stampede_mapper,
+    told_booking,
+    told_guest,
+)
 
 BOOKING, GUEST, TAG = DeliveryKind.BOOKING, DeliveryKind.GUEST, DeliveryKind.TAG
 
 _SEAL = Seal(b"k" * 32)
-_MAPPER = StampedeMapper(
-    StampedeSettings(
-        type="stampede",
-        client_id="id",
-        client_secret=Secret("secret"),
-        venues={"leeds": Serial.parse("A1B2C3D4E5F6", Path())},
-    )
-)
+_MAPPER = stampede_mapper()
 
 
 def _step(kind: DeliveryKind, known: Facts, detail: str = "") -> Any:

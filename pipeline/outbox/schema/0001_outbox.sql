@@ -17,7 +17,7 @@ CREATE TABLE event (
     id               INTEGER PRIMARY KEY,
     source           TEXT    NOT NULL,
     -- The CHECKs of this table say OR: for an IN of more than two words SQLite makes a table in
-    -- memory whenever a row is written, and four of them were a quarter of what storing one costs.
+    -- memory whenever a row is written, and four of them were a good part of what storing one costs.
     origin           TEXT    NOT NULL
                      CHECK (origin = 'webhook' OR origin = 'reconcile' OR origin = 'backfill'),
     -- The envelope's id, or the SHA-256 of the body of one that has none. It outlives the body.
