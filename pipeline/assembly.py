@@ -100,6 +100,7 @@ class Assembly:
                     budget=Budget(destination.rate_limit, self._clock),
                     lane=self._lane(),
                     means=self._means,
+                    fetchers={source: one.fetcher for source, one in enrichers.items()},
                     owed=self._owed[name],
                 )
                 for name, destination in destinations.items()

@@ -5,6 +5,7 @@ decided as late as possible, so the newest truth and the most urgent work win.
 """
 
 import asyncio
+from collections.abc import Mapping
 
 from aiolimiter import AsyncLimiter
 
@@ -13,6 +14,7 @@ from pipeline.budget import Budget
 from pipeline.clock import SECOND
 from pipeline.errors import OutboxUnavailable, PipelineError
 from pipeline.feed import Feed
+from pipeline.fetch import Fetcher
 from pipeline.lane import Lane
 from pipeline.log import trace
 from pipeline.means import Means
@@ -49,13 +51,16 @@ class Deliverer:
         budget: Budget,
         lane: Lane,
         means: Means,
+        fetchers: Mapping[str, Fetcher],
         owed: Feed[int],
     ) -> None:
         self.lane = lane
         self.budget = budget
         self._name = name
         self._destination = destination
-        self._teller = Teller(name, destination, budget=budget, lane=lane, means=means)
+        self._teller = Teller(
+            name, destination, budget=budget, lane=lane, means=means, fetchers=fetchers
+        )
         self._outbox = means.outbox
         self._owed = owed
         self._clock = means.clock

@@ -11,6 +11,7 @@ from aiolimiter import AsyncLimiter
 from pipeline.clock import SECOND
 from pipeline.errors import NotYet, OutboxUnavailable, PipelineError, Reject, Skip
 from pipeline.feed import Feed
+from pipeline.fetch import Fetcher
 from pipeline.flight import SharedFetch
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
@@ -66,8 +67,8 @@ class Enricher:
         self.lane = lane
         self._name = name
         self._source = source
+        self.fetcher = Fetcher(name, source, limiter=limiter, lane=lane, means=means)
         self._is_mapped = is_mapped
-        self._limiter = limiter
         # Three calls at most, each behind those of all other workers.
         waits = 3 * _WORKERS * limiter.time_period / limiter.max_rate
         self._lease = round((_LEASE + waits) * SECOND)
@@ -237,9 +238,7 @@ class Enricher:
             return known.booking, False
         if _is_ambiguous(known, booking, event):
             # Only the source can tell; its answer is the truth at least as of this event.
-            await self._limiter.acquire()
-            booking = await self._source.fetch_booking(booking.id) or booking
-            self.lane.succeeded()
+            booking = await self.fetcher.booking(booking.id) or booking
         await self._outbox.events.learn_booking(event, booking)
         return booking, True
 
@@ -251,9 +250,7 @@ class Enricher:
 
     async def _fetch(self, event: Event) -> Booking:
         """Ask for the booking of an event that came without one."""
-        await self._limiter.acquire()
-        booking = await self._source.fetch_booking(event.booking or "")
-        self.lane.succeeded()
+        booking = await self.fetcher.booking(event.booking or "")
         if booking is None:
             raise Reject("the source does not know the booking")
         return booking
@@ -263,17 +260,13 @@ class Enricher:
         known = await self._outbox.facts.guest(event.source, customer)
         if known and known.fetched_at >= event.received_at:
             return
-        await self._limiter.acquire()
-        fetched_at = self._clock.now()
-        guest = await self._source.fetch_guest(customer)
-        self.lane.succeeded()
-        if guest is None and is_cancelled:
+        if await self.fetcher.guest(customer):
+            return
+        if is_cancelled:
             return  # what was told of the booking is cancelled where it was told
-        if guest is None and event.attempts + 1 < _TRIES_FOR_A_GUEST:
+        if event.attempts + 1 < _TRIES_FOR_A_GUEST:
             raise NotYet("the source does not know the customer yet")
-        if guest is None:
-            raise Reject("the source does not know the customer")
-        await self._outbox.events.learn_guest(event.source, guest, fetched_at=fetched_at)
+        raise Reject("the source does not know the customer")
 
     async def _know_venue(self) -> None:
         """Ask for the venue once a day, where the configuration does not say it all."""
@@ -283,10 +276,7 @@ class Enricher:
             known = await self._outbox.facts.venue(self._name)
             now = self._clock.now()
             if known is None or known.fetched_at + _DAY <= now:
-                await self._limiter.acquire()
-                details = await self._source.fetch_venue()
-                self.lane.succeeded()
-                await self._outbox.events.learn_venue(self._name, details, fetched_at=now)
+                await self.fetcher.venue()
             if await self._gatherer.venue(self._name) is None:
                 raise NotYet(
                     "the source does not tell the venue's timezone, currency and country: "

@@ -80,6 +80,10 @@ class NotYet(Retry):
     """Something else must come first; the peer is not to blame for the wait."""
 
 
+class Outdated(NotYet):
+    """What would be sent is too old, and its source cannot be asked anew just now."""
+
+
 class NoAnswer(Retry):
     """The request left and no answer came; whether it took effect is not known."""
 
@@ -113,6 +117,10 @@ class Unreachable(LaneFailure):
 
 class Reject(Failure):
     """The item cannot succeed as it is; a person must look."""
+
+
+class Gone(Reject):
+    """The destination has the guest no more that it knew by this id."""
 
 
 class UnknownOutcome(Reject):

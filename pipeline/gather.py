@@ -25,6 +25,8 @@ class Truth(Struct, frozen=True, kw_only=True):
     booking: Booking | None
     occurred_at: int | None
     guest: Guest | None
+    #: When the guest was fetched.
+    guest_at: int | None
     venue: Venue | None
     #: The guest's digest, None without a usable e-mail.
     person: str | None
@@ -48,11 +50,12 @@ class Gatherer:
             booking=known.booking if known else None,
             occurred_at=known.occurred_at if known else None,
             guest=guest.guest if guest else None,
+            guest_at=guest.fetched_at if guest else None,
             venue=await self.venue(source),
             person=person(guest.guest if guest else None, self._seal),
         )
 
-    async def facts(self, truth: Truth, destination: str, *, now: int) -> Facts:
+    async def facts(self, truth: Truth, destination: str, *, wary: bool = False, now: int) -> Facts:
         """Add what the destination was told."""
         told_guest: ToldGuest | None = None
         told_booking: ToldBooking | None = None
@@ -69,8 +72,10 @@ class Gatherer:
             booking=truth.booking,
             occurred_at=truth.occurred_at,
             guest=truth.guest,
+            guest_at=truth.guest_at,
             told_guest=told_guest,
             told_booking=told_booking,
+            wary=wary,
         )
 
     def is_configured(self, source: str) -> bool:

@@ -3,15 +3,28 @@
 from collections.abc import Mapping
 from contextlib import suppress
 
+from pipeline.consent import remembered
 from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip, UnknownOutcome
 from pipeline.feed import Feed
 from pipeline.gather import Truth
 from pipeline.log import trace
 from pipeline.means import Means
-from pipeline.model import DeliveryKind, DeliveryState, Event, EventState, Facts, Nothing, Priority
-from pipeline.outbox import Intent
+from pipeline.model import (
+    DeliveryKind,
+    DeliveryState,
+    Event,
+    EventState,
+    Facts,
+    Nothing,
+    Origin,
+    Priority,
+)
+from pipeline.outbox import Intent, Remembered
 from pipeline.plugin import Destination
-from pipeline.transform import distinct_roles, next_step, priority
+from pipeline.transform import distinct_roles, next_step, priority, record_of, takes_back
+
+#: What tells all that there is to tell of a guest.
+_OF_GUESTS = {DeliveryKind.GUEST, DeliveryKind.CONSENT}
 
 #: Events taken from the queue at a time.
 _AT_ONCE = 32
@@ -63,8 +76,8 @@ class Intender:
 
     async def _settle(self, event: Event) -> None:
         now = self._clock.now()
-        intents = await self._intents(event, now)
-        settled = await self._outbox.deliveries.settle(event, intents, now=now)
+        intents, remembered = await self._intents(event, now)
+        settled = await self._outbox.deliveries.settle(event, intents, remembered, now=now)
         self._log.info("enriched", event=event.id, source=event.source, deliveries=len(intents))
         for one in settled:
             if one.superseded_by is not None:
@@ -84,32 +97,38 @@ class Intender:
         with suppress(OutboxUnavailable):
             await self._outbox.events.finish(event.id, EventState.PARKED, reason, now=now)
 
-    async def _intents(self, event: Event, now: int) -> list[Intent]:
+    async def _intents(self, event: Event, now: int) -> tuple[list[Intent], list[Remembered]]:
         truth = await self._gatherer.truth(event.source, event.booking, None)
         stale = (truth.occurred_at or 0) > (event.occurred_at or event.received_at)
+        wary = event.origin is not Origin.WEBHOOK
         intents: list[Intent] = []
+        remembered: list[Remembered] = []
         for name, destination in self._destinations.items():
             if event.source in destination.sources:
-                facts = await self._gatherer.facts(truth, name, now=now)
-                intents += self._at(name, destination, facts, truth, stale=stale)
-        return intents
+                facts = await self._gatherer.facts(truth, name, wary=wary, now=now)
+                mine = self._at(name, destination, facts, stale=stale)
+                intents += mine
+                if not any(intent.kind in _OF_GUESTS for intent in mine):
+                    remembered += _remembered(name, facts, truth)
+        return intents, remembered
 
     def _at(
-        self, name: str, destination: Destination, facts: Facts, truth: Truth, *, stale: bool
+        self, name: str, destination: Destination, facts: Facts, *, stale: bool
     ) -> list[Intent]:
         """Give what one destination is owed: always the booking, the rest where it is not told."""
-        intent = self._booking(name, destination, facts)
-        if destination.mapper.registrar:
-            # The registration carries all but an opt-out, which waits for no booking.
-            wanted = [(DeliveryKind.GUEST, "", int(Priority.OPT_OUT))]
-        elif stale or intent.state is not DeliveryState.WAITING:
-            return [intent]
-        else:
-            wanted = [(DeliveryKind.GUEST, "", intent.priority)]
-        if truth.booking and not destination.mapper.registrar:
-            roles = distinct_roles(destination.mapper.tag_roles, truth.booking)
+        intent, mapper = self._booking(name, destination, facts), destination.mapper
+        goes = intent.state is DeliveryState.WAITING and not stale
+        wanted: list[tuple[DeliveryKind, str, int]] = []
+        if takes_back(facts, mapper):
+            wanted.append((DeliveryKind.CONSENT, "", Priority.OPT_OUT))
+        elif not mapper.registrar and (goes or facts.told_guest):
+            # A guest who is known hears of changes with any booking, and a new one with their own.
+            known = facts.told_guest and facts.told_guest.remote_id
+            wanted.append((DeliveryKind.GUEST, "", Priority.CHANGED if known else intent.priority))
+        if facts.booking and goes and not mapper.registrar:
+            roles = distinct_roles(mapper.tag_roles, facts.booking)
             wanted += [(DeliveryKind.TAG, role, Priority.TAG) for role in roles]
-        customer = truth.booking.customer if truth.booking else None
+        customer = facts.booking.customer if facts.booking else None
         return [intent] + [
             Intent(
                 destination=name,
@@ -152,3 +171,16 @@ class Intender:
         except (Skip, Reject, Retry):
             return False
         return not isinstance(step, Nothing)
+
+
+def _remembered(name: str, facts: Facts, truth: Truth) -> list[Remembered]:
+    """Note what a guest's record says, where the destination knows the guest and is not told."""
+    guest, told = facts.guest, facts.told_guest
+    if not (guest and told and told.consent and truth.person):
+        return []
+    record = record_of(facts.source, guest)
+    before = told.consent.behind.get(record)
+    said = remembered(guest.consent, before)
+    if said == before:
+        return []
+    return [Remembered(destination=name, person=truth.person, record=record, said=said)]

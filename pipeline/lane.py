@@ -17,6 +17,7 @@ from pipeline.errors import (
     Failure,
     LaneFailure,
     NotYet,
+    Outdated,
     PipelineError,
     Reject,
     Retry,
@@ -147,9 +148,12 @@ class Lane:
         self, exc: Failure, item: int, attempts: int, first_failure_at: int | None
     ) -> Verdict:
         after = exc.after if isinstance(exc, Retry) else None
+        now = self._clock.now()
+        if isinstance(exc, Outdated):
+            due_at = now + round((after or 0.0) * SECOND)
+            return Verdict(fate=Fate.BACK, reason=exc.reason, due_at=due_at)
         if not isinstance(exc, NotYet):
             self.unanswered(exc, item)
-        now = self._clock.now()
         since = now if first_failure_at is None else first_failure_at
         if now - since >= self._policy.give_up_after * SECOND:
             return Verdict(fate=Fate.PARK, reason=f"given up: {exc.reason}")

@@ -7,6 +7,7 @@ holds for every destination's words. Where it is in doubt, it hides too much.
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Struct
@@ -37,10 +38,14 @@ class Mask:
         self._others = [(pattern, word) for pattern, word in known if word != _EMAIL]
 
     def request(self, request: Request) -> Request:
-        """Give the request with the guest hidden in its path and in the texts of its body."""
-        body = self._hidden(msgspec.json.decode(request.body))
-        path = self.text(request.path)
-        return Request(method=request.method, path=path, body=_encode(body))
+        """Give the request with the guest hidden in its address and in the texts of its body."""
+        body = _encode(self._hidden(msgspec.json.decode(request.body))) if request.body else b""
+        return Request(
+            method=request.method,
+            path=self.text(request.path),
+            query=self.text(unquote(request.query)),
+            body=body,
+        )
 
     def text(self, text: str) -> str:
         """Give a text with the guest, and whatever looks like an e-mail address, hidden."""

@@ -94,6 +94,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
     id: int
     source: str
+    origin: Origin = Origin.WEBHOOK
     kind: Kind
     action: Action
     occurred_at: int | None
@@ -254,6 +255,17 @@ class Delivery(Struct, frozen=True, kw_only=True):
     priority: int
     attempts: int
     first_failure_at: int | None
+    #: It comes from no webhook, or was retried by hand: what it knows may be old, so the
+    #: destination is asked before a guest is told to it for the first time.
+    wary: bool = False
+
+
+class Channels(Struct, frozen=True, kw_only=True):
+    """A time for each channel of consent; 0 for never."""
+
+    data: int = 0
+    email: int = 0
+    sms: int = 0
 
 
 class ToldConsent(Struct, frozen=True, kw_only=True):
@@ -262,18 +274,53 @@ class ToldConsent(Struct, frozen=True, kw_only=True):
     data: bool
     email: bool
     sms: bool
-    #: What each customer record of the person last said, by source/customer: a change is a known
-    #: value that differs from the last known one of the same record.
+    #: When the newest change that was sent came about at its source: an older one is not sent.
+    changed: Channels = Channels()
+    #: What each customer record of the person last said, by source/customer.
     behind: dict[str, GuestConsent]
+
+
+class Presence(Struct, frozen=True, kw_only=True):
+    """What a destination itself says of a guest, when it was asked."""
+
+    #: None: it has none, or not on the pages seen so far.
+    remote_id: str | None
+    data: bool = False
+    email: bool = False
+    sms: bool = False
+    #: Where its list goes on, and how many of its pages were seen.
+    cursor: str | None = None
+    pages: int = 1
+
+
+class Sighting(Struct, frozen=True, kw_only=True):
+    """A presence, and when it was asked for."""
+
+    presence: Presence
+    at: int
+
+
+class StatusTag(Struct, frozen=True, kw_only=True):
+    """The tag that shows the status of a guest's newest booking event."""
+
+    name: str
+    #: When that event came about at its source.
+    as_of: int
 
 
 class ToldGuest(Struct, frozen=True, kw_only=True):
     """What a destination knows of a guest through us."""
 
     remote_id: str | None = None
+    #: Of all that a guest's call says beside consent.
     payload_hash: str | None = None
     consent: ToldConsent | None = None
+    #: Those that were set and stay.
     tags: tuple[str, ...] = ()
+    #: The one that gives way to the next; only what we have set is ever removed.
+    status: StatusTag | None = None
+    #: What the destination has as far as it said when it was asked, or was told, last.
+    seen: Sighting | None = None
 
 
 class ToldBooking(Struct, frozen=True, kw_only=True):
@@ -303,29 +350,38 @@ class Facts(Struct, frozen=True, kw_only=True):
     #: When the newest known state of the booking came about at the source.
     occurred_at: int | None
     guest: Guest | None
+    #: When the guest's details were fetched.
+    guest_at: int | None
     told_guest: ToldGuest | None
     told_booking: ToldBooking | None
+    #: See `Delivery.wary`.
+    wary: bool = False
 
 
 class Request(Struct, frozen=True, kw_only=True):
     """One call of a destination, ready to be sent."""
 
     method: str
+    #: It carries no personal data, for it is written down; the query may.
     path: str
-    #: JSON.
-    body: bytes
+    query: str = ""
+    #: JSON; empty where nothing is sent but the address.
+    body: bytes = b""
     #: It has its effect anew each time, so without an answer it must not be sent again.
     once: bool = False
 
 
 class Answer(Struct, frozen=True, kw_only=True):
-    """What a destination's success says: the id it gave, where the call promises one."""
+    """What a destination's success says."""
 
+    #: The id it gave, where the call promises one.
     remote_id: str | None = None
+    #: What it has of a guest, where it was asked.
+    presence: Presence | None = None
 
 
 class Send(Struct, frozen=True, kw_only=True):
-    """Send `request`; once it succeeded, `told` is true (with the id from the answer)."""
+    """Send `request`; once it succeeded, `told` is true (with what the answer says)."""
 
     request: Request
     told: ToldGuest | ToldBooking
@@ -345,7 +401,11 @@ class NeedsGuest(Struct, frozen=True, kw_only=True):
     """The guest must be told first."""
 
 
-Step = Send | Nothing | NeedsGuest
+class NeedsFresh(Struct, frozen=True, kw_only=True):
+    """The guest's details are too old to be sent: they must be fetched again first."""
+
+
+Step = Send | Nothing | NeedsGuest | NeedsFresh
 
 
 class Outcome(StrEnum):

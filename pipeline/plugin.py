@@ -144,17 +144,30 @@ class Mapper(Protocol):
     def tag_roles(self) -> tuple[str, ...]:
         """The roles whose values become tags, of: source, channel, status."""
 
+    @property
+    def trusting(self) -> bool:
+        """Whether a person of whom it was never told need not be looked up first."""
+
     def consents(self, source: str) -> ConsentFeeds:
         """Tell which of the source's consents feeds which of the destination's."""
 
     def guest(self, contact: Contact, consent: ToldConsent) -> Request:
         """Make the call that creates or updates a guest."""
 
+    def look_up(self, email: str, *, guest: str | None, cursor: str | None) -> Request:
+        """Make the call that asks for a guest, by this remote id or else by the e-mail.
+
+        `cursor` is where an earlier answer's list goes on.
+        """
+
     def booking(self, visit: Visit, *, guest: str, source: str) -> Request:
         """Make the call that creates or updates a booking of the guest with this remote id."""
 
     def tag(self, name: str, *, guest: str) -> Request:
         """Make the call that tags a guest."""
+
+    def untag(self, name: str, *, guest: str) -> Request:
+        """Make the call that takes a tag from a guest."""
 
 
 class Destination(Protocol):
@@ -181,7 +194,8 @@ class Destination(Protocol):
     async def send(self, request: Request) -> Answer:
         """Send one request and understand the answer.
 
-        Raises Retry, NoAnswer, Reject, Throttled, TokenRefused (it is dropped then) or Unreachable.
+        Raises Retry, NoAnswer, Reject, Gone, Throttled, TokenRefused (it is dropped then) or
+        Unreachable.
         """
 
     async def examine(self) -> Sequence[Finding]:

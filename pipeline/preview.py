@@ -17,12 +17,14 @@ from pipeline.model import (
     DeliveryState,
     Facts,
     Guest,
+    NeedsFresh,
     NeedsGuest,
     Nothing,
+    Presence,
     Request,
     Send,
+    Sighting,
     ToldBooking,
-    ToldGuest,
     Venue,
 )
 from pipeline.plugin import Destination, Mapper
@@ -99,6 +101,7 @@ class _Play:
             booking=subject.booking,
             occurred_at=subject.occurred_at,
             guest=subject.guest,
+            guest_at=subject.now,
             told_guest=None,
             told_booking=None,
         )
@@ -137,16 +140,23 @@ class _Play:
                     return
                 case NeedsGuest():
                     self._tell(DeliveryKind.GUEST, "")
+                case NeedsFresh():
+                    raise AssertionError("the guest was fetched just now")
                 case Send():
                     self._requests.append(step.request)
-                    self._learn(step.told)
+                    self._learn(step)
                     if not step.more:
                         return
         raise Reject(f"the {kind} takes more requests than are shown here")
 
-    def _learn(self, told: ToldGuest | ToldBooking) -> None:
+    def _learn(self, step: Send) -> None:
+        told = step.told
         if isinstance(told, ToldBooking):
             self._facts = structs.replace(self._facts, told_booking=told)
             return
-        known = structs.replace(told, remote_id=told.remote_id or GUEST_ID)
+        if step.request.method == "GET":
+            absent = Sighting(presence=Presence(remote_id=None), at=self._facts.now)
+            known = structs.replace(told, seen=absent)
+        else:
+            known = structs.replace(told, remote_id=told.remote_id or GUEST_ID)
         self._facts = structs.replace(self._facts, told_guest=known)

@@ -1,6 +1,7 @@
 """Tells a destination of one delivery: from what is true now, to what was recorded of it."""
 
 import asyncio
+from collections.abc import Mapping, Sequence
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -8,7 +9,9 @@ import msgspec
 from pipeline.attempt import Attempt
 from pipeline.budget import Budget
 from pipeline.errors import (
+    Gone,
     NoAnswer,
+    NotYet,
     OutboxUnavailable,
     PipelineError,
     Reject,
@@ -17,6 +20,7 @@ from pipeline.errors import (
     Unauthorized,
     UnknownOutcome,
 )
+from pipeline.fetch import Fetcher
 from pipeline.gather import Truth, booking_key
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
@@ -25,10 +29,14 @@ from pipeline.model import (
     Answer,
     Delivery,
     DeliveryState,
+    Facts,
+    NeedsFresh,
     NeedsGuest,
     Nothing,
     Outcome,
+    Presence,
     Send,
+    Sighting,
     ToldBooking,
     ToldGuest,
 )
@@ -38,12 +46,28 @@ from pipeline.transform import next_step
 from pipeline.wire import recorded_by
 
 
+class _Lost(NotYet):
+    """A guest is gone from the destination: what it was told is forgotten, and told again."""
+
+    def __init__(self, reason: str, forgotten: Sequence[Learnt]) -> None:
+        super().__init__(reason)
+        self.forgotten = forgotten
+
+
 class Teller:
     """Makes and records the requests of one destination's deliveries."""
 
     def __init__(
-        self, name: str, destination: Destination, *, budget: Budget, lane: Lane, means: Means
+        self,
+        name: str,
+        destination: Destination,
+        *,
+        budget: Budget,
+        lane: Lane,
+        means: Means,
+        fetchers: Mapping[str, Fetcher],
     ) -> None:
+        self._fetchers = fetchers
         self._name = name
         self._destination = destination
         self._budget = budget
@@ -66,7 +90,7 @@ class Teller:
         except Exception as exc:  # noqa: BLE001 - the one place; the lane judges it
             if not isinstance(exc, PipelineError):
                 self._log.error("failed unexpectedly", delivery=delivery.id, trace=trace(exc))
-            understood = isinstance(exc, Reject) and not isinstance(exc, UnknownOutcome)
+            understood = isinstance(exc, Reject | _Lost) and not isinstance(exc, UnknownOutcome)
             if understood and attempt.status is not None:
                 self._lane.succeeded()  # the peer answers, so it is not the peer's trouble
             verdict = self._lane.judge(
@@ -77,19 +101,33 @@ class Teller:
             )
             note = exc.why if isinstance(exc, UnknownOutcome) else verdict.reason
             ending = attempt.ending(outcome_of(exc), note)
-            await self._record(delivery, verdict, ending)
+            forgotten = exc.forgotten if isinstance(exc, _Lost) else ()
+            await self._record(delivery, verdict, ending, forgotten)
 
     async def _next(self, delivery: Delivery, attempt: Attempt) -> None:
         """Make the delivery's next request from what is true now, and send it."""
-        truth = await self._gatherer.truth(delivery.source, delivery.booking, delivery.customer)
+        truth = await self._truth(delivery)
+        if not await self._advance(delivery, truth, attempt):
+            customer = truth.guest.customer if truth.guest else ""
+            await self._fetchers[delivery.source].refresh(customer)
+            if not await self._advance(delivery, await self._truth(delivery), attempt):
+                raise NotYet("the guest is older than when it was fetched: the clock was set")
+
+    async def _truth(self, delivery: Delivery) -> Truth:
+        return await self._gatherer.truth(delivery.source, delivery.booking, delivery.customer)
+
+    async def _advance(self, delivery: Delivery, truth: Truth, attempt: Attempt) -> bool:
+        """Take the delivery's next step; False when the guest must be fetched anew first."""
         # One e-mail may be a customer of several venues, and is one guest at the destination.
         async with self._lock(truth.person):
             now = self._clock.now()
-            facts = await self._gatherer.facts(truth, self._name, now=now)
+            facts = await self._gatherer.facts(truth, self._name, wary=delivery.wary, now=now)
             step = next_step(
                 delivery.kind, delivery.detail, facts, self._destination.mapper, self._outbox.seal
             )
             match step:
+                case NeedsFresh():
+                    return False
                 case Nothing(reason=reason):
                     await self._outbox.deliveries.close(
                         delivery, DeliveryState.SKIPPED, reason, None, now=now
@@ -98,9 +136,12 @@ class Teller:
                     customer = truth.guest.customer if truth.guest else ""
                     await self._outbox.deliveries.wait_for_guest(delivery, customer, now=now)
                 case Send():
-                    await self._send(delivery, truth, step, attempt)
+                    await self._send(delivery, truth, facts, step, attempt)
+        return True
 
-    async def _send(self, delivery: Delivery, truth: Truth, step: Send, attempt: Attempt) -> None:
+    async def _send(
+        self, delivery: Delivery, truth: Truth, facts: Facts, step: Send, attempt: Attempt
+    ) -> None:
         if step.request.once:
             attempt.raises_doubt(_in_doubt(truth, step))
         with recorded_by(attempt):
@@ -111,6 +152,10 @@ class Teller:
                     raise
                 self._lane.unanswered(exc, delivery.id)
                 raise UnknownOutcome(exc.reason) from exc
+            except Gone as exc:
+                if delivery.first_failure_at is not None:
+                    raise  # made anew, and gone again: that is no guest who was deleted
+                raise _Lost(exc.reason, _forgotten(truth, facts, step)) from exc
         self._lane.succeeded()
         self._budget.answered()
         ending = attempt.ending(Outcome.OK, None)
@@ -118,11 +163,11 @@ class Teller:
             msg = "a request left without having been recorded"
             raise AssertionError(msg)
         attempt.settle()
-        await self._outbox.deliveries.succeed(
-            delivery, _learnt(truth, step, answer), ending, more=step.more, now=self._clock.now()
-        )
+        now = self._clock.now()
+        learnt = _learnt(truth, step, answer, now)
+        await self._outbox.deliveries.succeed(delivery, learnt, ending, more=step.more, now=now)
         self._log.info(
-            "delivered",
+            "told in part" if step.more else "delivered",
             delivery=delivery.id,
             event=delivery.event,
             kind=delivery.kind,
@@ -130,7 +175,13 @@ class Teller:
             attempt=ending.attempt,
         )
 
-    async def _record(self, delivery: Delivery, verdict: Verdict, ending: Ending | None) -> None:
+    async def _record(
+        self,
+        delivery: Delivery,
+        verdict: Verdict,
+        ending: Ending | None,
+        forgotten: Sequence[Learnt],
+    ) -> None:
         now = self._clock.now()
         if verdict.fate is Fate.BACK:
             await self._outbox.deliveries.give_back(
@@ -139,6 +190,7 @@ class Teller:
                 due_at=verdict.due_at,
                 reason=verdict.reason,
                 failed=verdict.failed,
+                learnt=forgotten,
                 now=now,
             )
             self._log.warning(
@@ -156,14 +208,49 @@ class Teller:
         return self._people.setdefault(person or "", asyncio.Lock()) if person else asyncio.Lock()
 
 
-def _learnt(truth: Truth, step: Send, answer: Answer) -> list[Learnt]:
-    """Say what the destination knows now, with the id that it gave."""
+def _learnt(truth: Truth, step: Send, answer: Answer, now: int) -> list[Learnt]:
+    """Say what the destination knows now, with what it answered."""
+    if answer.presence is not None and isinstance(step.told, ToldGuest):
+        return [Learnt(key=truth.person or "", told=_seen(step.told, answer.presence, now))]
     if isinstance(step.told, ToldGuest):
         remote_id = answer.remote_id or step.told.remote_id
         told = msgspec.structs.replace(step.told, remote_id=remote_id)
+        if told.seen:
+            presence = msgspec.structs.replace(told.seen.presence, remote_id=remote_id)
+            seen = msgspec.structs.replace(told.seen, presence=presence)
+            told = msgspec.structs.replace(told, seen=seen)
         return [Learnt(key=truth.person or "", told=told)]
     booking = Learnt(key=_key(truth), told=step.told)
     return [booking, Learnt(key=truth.person or "", told=step.guest)] if step.guest else [booking]
+
+
+def _seen(told: ToldGuest, presence: Presence, now: int) -> ToldGuest:
+    """Take note of what the destination said of a guest."""
+    if presence.remote_id is None and told.remote_id is not None:
+        # It was asked by the id it gave once; by the e-mail it may still know the guest.
+        return _without_id(told)
+    if presence.cursor and told.seen:
+        presence = msgspec.structs.replace(presence, pages=told.seen.presence.pages + 1)
+    return msgspec.structs.replace(
+        told, remote_id=presence.remote_id, seen=Sighting(presence=presence, at=now)
+    )
+
+
+def _forgotten(truth: Truth, facts: Facts, step: Send) -> list[Learnt]:
+    """Say what is known of a guest who is gone, and of what was told to them: nothing any more."""
+    found = []
+    if isinstance(step.told, ToldBooking):
+        nobody = ToldBooking(guest=None, customer=None, payload_hash="")
+        found.append(Learnt(key=_key(truth), told=nobody))
+    gone = step.told.guest if isinstance(step.told, ToldBooking) else step.told.remote_id
+    if facts.told_guest and facts.told_guest.remote_id == gone:
+        found.append(Learnt(key=truth.person or "", told=_without_id(facts.told_guest)))
+    return found
+
+
+def _without_id(told: ToldGuest) -> ToldGuest:
+    """Keep of a guest who is gone from the destination only what concerns consent."""
+    return ToldGuest(consent=told.consent)
 
 
 def _in_doubt(truth: Truth, step: Send) -> Learnt:

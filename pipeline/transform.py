@@ -9,20 +9,24 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pipeline.clock import moment
-from pipeline.consent import decide
-from pipeline.contact import contact, email_of, is_minor
-from pipeline.errors import NotYet, Skip, UnknownOutcome
+from pipeline.clock import SECOND, moment
+from pipeline.consent import Statement, decide, moves, opts_out
+from pipeline.contact import Contact, contact, email_of, is_minor
+from pipeline.errors import NotYet, Reject, Skip, UnknownOutcome
 from pipeline.model import (
     Booking,
     DeliveryKind,
     Facts,
     Guest,
+    NeedsFresh,
     NeedsGuest,
     Nothing,
     Phase,
+    Presence,
     Priority,
     Send,
+    Sighting,
+    StatusTag,
     Step,
     ToldBooking,
     ToldConsent,
@@ -33,16 +37,25 @@ from pipeline.plugin import Mapper, Registrar
 from pipeline.seal import Seal
 from pipeline.visit import visit
 
+#: Microseconds for which a guest's details, and what a destination says of them, are fresh.
+FRESH = 900 * SECOND
+
+#: Of the consent, in the digest of what a guest's call says beside it.
+_SILENT = ToldConsent(data=False, email=False, sms=False, behind={})
+
+#: Pages of a destination's list that are read to find a guest.
+_MOST_PAGES = 4
+
 
 def next_step(kind: DeliveryKind, detail: str, facts: Facts, mapper: Mapper, seal: Seal) -> Step:
-    """Give the next request for a delivery, or nothing, or that the guest comes first.
+    """Give the next request for a delivery, or nothing, or what must come first.
 
     Raises Skip with the reason when the subject is not to be told, Reject when it cannot be told
     as it is, UnknownOutcome while nobody knows whether it was, and NotYet while the venue's
     details are not known.
     """
     match kind:
-        case DeliveryKind.GUEST:
+        case DeliveryKind.GUEST | DeliveryKind.CONSENT:
             return _guest_step(facts, mapper, seal)
         case DeliveryKind.TAG:
             return _tag_step(detail, facts, mapper)
@@ -67,18 +80,87 @@ def person(guest: Guest | None, seal: Seal) -> str | None:
         return None
 
 
+def takes_back(facts: Facts, mapper: Mapper) -> bool:
+    """Tell whether the guest takes back a consent that was told: that goes before all else."""
+    if facts.guest is None or facts.told_guest is None:
+        return False
+    feeds = mapper.consents(facts.source)
+    return opts_out(_statement(facts.guest, facts), facts.told_guest.consent, feeds)
+
+
 def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
     guest, venue = _sendable_guest(facts)
     told = facts.told_guest or ToldGuest()
-    consent = _consent(guest, facts, mapper)
-    if mapper.registrar and not _withdraws(consent, told.consent):
+    if mapper.registrar and not takes_back(facts, mapper):
         return Nothing(reason="goes with the registration")
-    request = mapper.guest(contact(guest, venue), consent)
-    payload_hash = seal.digest(request.body)
-    if told.remote_id and told.payload_hash == payload_hash:
-        return Nothing()
-    learnt = msgspec.structs.replace(told, payload_hash=payload_hash, consent=consent)
-    return Send(request=request, told=learnt)
+    whom = contact(guest, venue)
+    profile = _profile(whom, mapper, seal)
+    if told.payload_hash == profile and told.remote_id and told.consent:
+        feeds = mapper.consents(facts.source)
+        if not moves(_statement(guest, facts), told.consent, feeds):
+            return Nothing()
+    found = _consent(guest, whom, facts, mapper)
+    if not isinstance(found, ToldConsent):
+        return found
+    # What was just told is there, so it need not be asked for if more has changed soon.
+    there = Presence(remote_id=told.remote_id, data=found.data, email=found.email, sms=found.sms)
+    learnt = msgspec.structs.replace(
+        told,
+        payload_hash=profile,
+        consent=found,
+        seen=Sighting(presence=there, at=facts.now),
+    )
+    return Send(request=mapper.guest(whom, found), told=learnt)
+
+
+def _consent(
+    guest: Guest, whom: Contact, facts: Facts, mapper: Mapper
+) -> ToldConsent | Send | NeedsFresh:
+    """Give what to send of the guest's consent, or what must happen before that is known."""
+    told = facts.told_guest or ToldGuest()
+    if not is_fresh(facts.guest_at, facts.now) and not takes_back(facts, mapper):
+        return NeedsFresh()
+    presence = _presence(told, facts.now)
+    if presence is None or presence.cursor is None:
+        found = decide(
+            _statement(guest, facts),
+            told.consent,
+            presence,
+            mapper.consents(facts.source),
+            trusting=mapper.trusting and not facts.wary,
+        )
+        if found is not None:
+            return found
+    if presence and presence.pages >= _MOST_PAGES:
+        raise Reject(f"the guest is on none of the first {presence.pages} pages of the search")
+    cursor = presence.cursor if presence else None
+    request = mapper.look_up(whom.email, guest=told.remote_id, cursor=cursor)
+    return Send(request=request, told=told, more=True)
+
+
+def _presence(told: ToldGuest, now: int) -> Presence | None:
+    seen = told.seen
+    return seen.presence if seen and is_fresh(seen.at, now) else None
+
+
+def is_fresh(at: int | None, now: int) -> bool:
+    """Tell whether something that was fetched then may be relied on; not if the clock was set."""
+    return at is not None and 0 <= now - at <= FRESH
+
+
+def _profile(whom: Contact, mapper: Mapper, seal: Seal) -> str:
+    """Give the digest of all that is told of a guest beside consent."""
+    return seal.digest(mapper.guest(whom, _SILENT).body)
+
+
+def _statement(guest: Guest, facts: Facts) -> Statement:
+    at = facts.now if facts.guest_at is None else facts.guest_at
+    return Statement(record=record_of(facts.source, guest), said=guest.consent, at=at)
+
+
+def record_of(source: str, guest: Guest) -> str:
+    """Name a customer record among all sources."""
+    return f"{source}/{guest.customer}"
 
 
 def _booking_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
@@ -121,7 +203,17 @@ def _tell(
         payload_hash=seal.digest(request.body),
         cancelled=shown.cancelled,
     )
-    return Send(request=request, told=learnt)
+    return Send(request=request, told=learnt, guest=_later_status(booking, facts))
+
+
+def _later_status(booking: Booking, facts: Facts) -> ToldGuest | None:
+    """Note that the guest's newest event has the status that is shown already."""
+    told, as_of = facts.told_guest, facts.occurred_at or 0
+    if not told or not told.status or told.status.name != booking.status:
+        return None
+    if told.status.as_of >= as_of:
+        return None
+    return msgspec.structs.replace(told, status=StatusTag(name=told.status.name, as_of=as_of))
 
 
 def _registration_step(facts: Facts, mapper: Mapper, register: Registrar, seal: Seal) -> Step:
@@ -135,24 +227,29 @@ def _registration_step(facts: Facts, mapper: Mapper, register: Registrar, seal: 
         # It would count a visit that does not happen.
         raise Skip("cancelled before it was registered")
     guest, venue = _sendable_guest(facts)
-    told = facts.told_guest or ToldGuest()
     shown = visit(booking, venue, moment(facts.occurred_at or facts.now))
-    consent = _consent(guest, facts, mapper)
-    if _withdraws(consent, told.consent):
+    if takes_back(facts, mapper):
         # What a registration does to an opt-in that was given before is not documented.
         return NeedsGuest()
-    person_ = contact(guest, venue)
+    told = facts.told_guest or ToldGuest()
+    whom = contact(guest, venue)
+    found = _consent(guest, whom, facts, mapper)
+    if not isinstance(found, ToldConsent):
+        return found
     tags = _tags(booking, mapper)
+    status = tag_name("status", booking) if "status" in mapper.tag_roles else None
     # As `_guest_step` will reckon it, should the mode change; what differs is told again then.
-    unchanged = told.payload_hash == seal.digest(mapper.guest(person_, consent).body)
+    unchanged = told.payload_hash == _profile(whom, mapper, seal)
     learnt = msgspec.structs.replace(
         told,
         payload_hash=told.payload_hash if unchanged else None,
-        consent=consent,
-        tags=(*told.tags, *(tag for tag in tags if tag not in told.tags)),
+        consent=found,
+        tags=(*told.tags, *(tag for tag in tags if tag not in (*told.tags, status))),
+        status=StatusTag(name=status, as_of=facts.occurred_at or 0) if status else told.status,
+        seen=None,
     )
     return Send(
-        request=register(shown, person_, consent, tags=tags, source=facts.source),
+        request=register(shown, whom, found, tags=tags, source=facts.source),
         told=_registered(booking, facts, mapper, seal),
         guest=learnt,
     )
@@ -169,34 +266,40 @@ def _tag_step(role: str, facts: Facts, mapper: Mapper) -> Step:
     booking = _reserved(facts)
     _sendable_guest(facts)
     name = tag_name(role, booking)
-    told = facts.told_guest
-    if mapper.registrar and not (facts.told_booking and told and told.remote_id):
+    told = facts.told_guest or ToldGuest()
+    if mapper.registrar and not (facts.told_booking and told.remote_id):
         return Nothing(reason="goes with the registration")
-    if name is None or (told and name in told.tags):
+    if role == "status":
+        return _status_step(name, facts, told, mapper)
+    if name is None or name in told.tags:
         return Nothing()
-    if told is None or told.remote_id is None:
+    if told.remote_id is None:
         return NeedsGuest()
     learnt = msgspec.structs.replace(told, tags=(*told.tags, name))
+    return Send(request=mapper.tag(name, guest=told.remote_id), told=learnt)
+
+
+def _status_step(name: str | None, facts: Facts, told: ToldGuest, mapper: Mapper) -> Step:
+    """Let the tag of an earlier status give way to this one, two requests in all."""
+    before, as_of = told.status, facts.occurred_at or 0
+    if name is None or (before and before.name == name):
+        return Nothing()
+    if before and before.as_of > as_of:
+        return Nothing(reason="a newer booking's status stands")
+    if before and before.name not in told.tags and told.remote_id:
+        gone = msgspec.structs.replace(told, status=None)
+        return Send(request=mapper.untag(before.name, guest=told.remote_id), told=gone, more=True)
+    if name in told.tags:
+        return Nothing()
+    if told.remote_id is None:
+        return NeedsGuest()
+    learnt = msgspec.structs.replace(told, status=StatusTag(name=name, as_of=as_of))
     return Send(request=mapper.tag(name, guest=told.remote_id), told=learnt)
 
 
 def _tags(booking: Booking, mapper: Mapper) -> tuple[str, ...]:
     names = (tag_name(role, booking) for role in distinct_roles(mapper.tag_roles, booking))
     return tuple(name for name in names if name)
-
-
-def _consent(guest: Guest, facts: Facts, mapper: Mapper) -> ToldConsent:
-    record = f"{facts.source}/{guest.customer}"
-    before = facts.told_guest.consent if facts.told_guest else None
-    return decide(record, guest.consent, before, mapper.consents(facts.source))
-
-
-def _withdraws(now: ToldConsent, before: ToldConsent | None) -> bool:
-    """Tell whether a yes that was sent is a yes no longer."""
-    if before is None:
-        return False
-    pairs = ((before.data, now.data), (before.email, now.email), (before.sms, now.sms))
-    return any(was and not is_ for was, is_ in pairs)
 
 
 def distinct_roles(roles: Iterable[str], booking: Booking) -> list[str]:

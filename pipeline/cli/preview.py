@@ -7,6 +7,7 @@ import textwrap
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import unquote
 
 import msgspec
 from msgspec import Raw, Struct
@@ -56,7 +57,8 @@ E-mail addresses, names and phone numbers are shown as words such as <e-mail>, u
 class _Shown(Struct, frozen=True, kw_only=True):
     method: str
     path: str
-    body: Raw
+    #: None where nothing is sent but the address.
+    body: Raw | None
 
 
 class _Part(Struct, frozen=True, kw_only=True):
@@ -191,8 +193,15 @@ def _document(
 
 
 def _part(outlook: Outlook) -> _Part:
-    shown = (_Shown(method=r.method, path=r.path, body=Raw(r.body)) for r in outlook.requests)
-    return _Part(requests=tuple(shown), state=outlook.state, reason=outlook.reason)
+    shown = tuple(
+        _Shown(
+            method=one.method,
+            path=f"{one.path}?{unquote(one.query)}" if one.query else one.path,
+            body=Raw(one.body) if one.body else None,
+        )
+        for one in outlook.requests
+    )
+    return _Part(requests=shown, state=outlook.state, reason=outlook.reason)
 
 
 def _notes(
@@ -238,6 +247,8 @@ def _headline(part: _Part) -> str:
 
 def _print_request(out: Console, number: int, request: _Shown) -> None:
     out.print(f"{number:3}  [cyan]{request.method}[/] {escape(request.path)}", soft_wrap=True)
+    if request.body is None:
+        return
     pretty = msgspec.json.format(bytes(request.body), indent=2).decode()
     body = Text(textwrap.indent(_printable(pretty), "     "))
     JSONHighlighter().highlight(body)

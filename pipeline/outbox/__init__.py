@@ -21,6 +21,7 @@ from pipeline.model import (
     Event,
     EventState,
     Guest,
+    GuestConsent,
     Outcome,
     Receipt,
     ToldBooking,
@@ -80,6 +81,15 @@ class Learnt(Struct, frozen=True, kw_only=True):
     #: A person's digest, or a booking as source/uniqueId.
     key: str
     told: ToldGuest | ToldBooking
+
+
+class Remembered(Struct, frozen=True, kw_only=True):
+    """What a customer record says, of a person whom a destination knows; see `consent.py`."""
+
+    destination: str
+    person: str
+    record: str
+    said: GuestConsent
 
 
 class Ending(Struct, frozen=True, kw_only=True):
@@ -188,6 +198,9 @@ class Events(Protocol):
     async def learn_guest(self, source: str, guest: Guest, *, fetched_at: int) -> None:
         """Keep a guest's details, unless newer ones are known."""
 
+    async def lose_guest(self, source: str, customer: str, *, at: int) -> None:
+        """Forget a guest whom the source does not know any more."""
+
     async def learn_venue(self, source: str, details: VenueDetails, *, fetched_at: int) -> None:
         """Keep a venue's details."""
 
@@ -214,12 +227,20 @@ class Facts(Protocol):
 class Deliveries(Protocol):
     """What transform and deliver need."""
 
-    async def settle(self, event: Event, intents: Sequence[Intent], *, now: int) -> list[Settled]:
+    async def settle(
+        self,
+        event: Event,
+        intents: Sequence[Intent],
+        remembered: Sequence[Remembered] = (),
+        *,
+        now: int,
+    ) -> list[Settled]:
         """Make an event's deliveries and call it done; tell of these, and of what they replaced.
 
         A booking's new delivery supersedes those that have not gone out; if the event is older
         than what is known, its own delivery is superseded by the next newer one. A guest's or a
-        tag's delivery is made only if none is open. Bookings and tags wait for their guest.
+        tag's delivery is made only if none is open. Bookings and tags wait for their guest. What
+        is `remembered` was said and needs not be sent.
         """
 
     async def claim(
@@ -267,6 +288,7 @@ class Deliveries(Protocol):
         due_at: int,
         reason: str | None,
         failed: bool,
+        learnt: Sequence[Learnt] = (),
         now: int,
     ) -> None:
         """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""

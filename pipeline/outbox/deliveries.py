@@ -6,13 +6,13 @@ from collections.abc import Sequence
 import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
-from pipeline.outbox import Ending, Intent, Learnt, Settled
+from pipeline.outbox import Ending, Intent, Learnt, Remembered, Settled
 from pipeline.outbox.file import Readers
 from pipeline.outbox.ledger import end_attempt
 from pipeline.outbox.query import rows
 from pipeline.outbox.settle import ensure_guest, settle
-from pipeline.outbox.supersede import give_way
-from pipeline.outbox.told import end_doubt, learn
+from pipeline.outbox.supersede import OF_GUESTS, give_way
+from pipeline.outbox.told import end_doubt, learn, remember
 from pipeline.outbox.writer import Writer
 
 _CLAIM = """
@@ -27,7 +27,7 @@ _CLAIM = """
                 AND (s.customer = d.customer OR s.booking = d.booking))
         ORDER BY {order} LIMIT 1)
     RETURNING id, event, source, destination, kind, detail, booking, customer, priority, attempts,
-              first_failure_at
+              first_failure_at, wary
 """
 #: Each with the index that has its order; SQLite by itself sorts all that waits for the second.
 _NEXT = _CLAIM.format(index="delivery_next", order="d.priority, d.id")
@@ -41,10 +41,19 @@ class SqliteDeliveries:
         self._writer = writer
         self._readers = readers
 
-    async def settle(self, event: Event, intents: Sequence[Intent], *, now: int) -> list[Settled]:
+    async def settle(
+        self,
+        event: Event,
+        intents: Sequence[Intent],
+        remembered: Sequence[Remembered] = (),
+        *,
+        now: int,
+    ) -> list[Settled]:
         """Make an event's deliveries and call it done."""
 
         def unit(connection: sqlite3.Connection) -> list[Settled]:
+            for one in remembered:
+                remember(connection, one)
             return settle(connection, event, intents, now)
 
         return await self._writer.do(unit)
@@ -59,7 +68,7 @@ class SqliteDeliveries:
             sql = _PROBE if probe else _NEXT
             for row in rows(connection, sql, (until, now, destination, most)):
                 fields = dict(zip(Delivery.__struct_fields__, row, strict=True))
-                return msgspec.convert(fields, Delivery)
+                return msgspec.convert(fields, Delivery, strict=False)
             return None
 
         return await self._writer.do(unit)
@@ -148,12 +157,15 @@ class SqliteDeliveries:
         due_at: int,
         reason: str | None,
         failed: bool,
+        learnt: Sequence[Learnt] = (),
         now: int,
     ) -> None:
         """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""
 
         def unit(connection: sqlite3.Connection) -> None:
             end_attempt(connection, ending)
+            for one in learnt:
+                learn(connection, delivery.destination, one, now)
             end_doubt(connection, delivery, ending)
             rows(
                 connection,
@@ -214,7 +226,7 @@ def _end_leases(connection: sqlite3.Connection, destination: str, now: int) -> N
 
 def _release(connection: sqlite3.Connection, delivery: Delivery, now: int) -> None:
     """Let go on what waited for this guest."""
-    if delivery.kind is DeliveryKind.GUEST:
+    if delivery.kind in OF_GUESTS:
         rows(
             connection,
             """UPDATE delivery SET state = 'waiting', reason = NULL, waits_for = NULL,
@@ -226,7 +238,7 @@ def _release(connection: sqlite3.Connection, delivery: Delivery, now: int) -> No
 
 def _park_with(connection: sqlite3.Connection, delivery: Delivery, now: int) -> None:
     """Park what waits for this guest; it keeps waiting for it, and so comes back with it."""
-    if delivery.kind is DeliveryKind.GUEST:
+    if delivery.kind in OF_GUESTS:
         rows(
             connection,
             """UPDATE delivery SET state = 'parked', reason = ?, updated_at = ?

@@ -11,8 +11,8 @@ from pipeline.outbox.query import rows
 from pipeline.outbox.writer import Writer
 from pipeline.plugin import VenueDetails
 
-_COLUMNS = """id, source, kind, action, occurred_at, received_at, booking, reference, attempts,
-              first_failure_at, body"""
+_COLUMNS = """id, source, origin, kind, action, occurred_at, received_at, booking, reference,
+              attempts, first_failure_at, body"""
 
 _encode = msgspec.json.encode
 
@@ -107,6 +107,14 @@ class SqliteEvents:
         """Keep a guest's details, unless newer ones are known."""
         await self._learn(source, "guest", guest.customer, fetched_at, _encode(guest), None)
 
+    async def lose_guest(self, source: str, customer: str, *, at: int) -> None:
+        """Forget a guest whom the source does not know any more."""
+        await self._run(
+            """UPDATE subject SET doc = NULL, as_of = ?
+               WHERE source = ? AND kind = 'guest' AND key = ?""",
+            (at, source, customer),
+        )
+
     async def learn_venue(self, source: str, details: VenueDetails, *, fetched_at: int) -> None:
         """Keep a venue's details."""
         await self._learn(source, "venue", "", fetched_at, _encode(details), None)
@@ -131,7 +139,5 @@ class SqliteEvents:
 
 
 def _event(row: Sequence[object]) -> Event:
-    return msgspec.convert(
-        dict(zip(Event.__struct_fields__, row, strict=True)) | {"body": row[10] or b""},
-        Event,
-    )
+    fields = dict(zip(Event.__struct_fields__, row, strict=True))
+    return msgspec.convert(fields | {"body": fields["body"] or b""}, Event)

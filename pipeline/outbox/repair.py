@@ -84,7 +84,7 @@ class SqliteRepair:
                 found = rows(
                     connection,
                     """UPDATE delivery SET state = 'waiting', reason = NULL, due_at = ?1,
-                                           updated_at = ?1, first_failure_at = NULL
+                                           updated_at = ?1, first_failure_at = NULL, wary = 1
                        WHERE id = ?2 AND state IN ('waiting', 'parked') RETURNING kind""",
                     (now, delivery),
                 )
@@ -95,7 +95,7 @@ class SqliteRepair:
                 came = rows(
                     connection,
                     """UPDATE delivery SET state = 'waiting', reason = NULL, due_at = ?1,
-                                           updated_at = ?1, first_failure_at = NULL
+                                           updated_at = ?1, first_failure_at = NULL, wary = 1
                        WHERE waits_for = ?2 AND state = 'parked' RETURNING id""",
                     (now, delivery),
                 )

@@ -8,14 +8,14 @@ import msgspec
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
 from pipeline.outbox import Intent, Settled
 from pipeline.outbox.query import rows
-from pipeline.outbox.supersede import Replaced, supersede, supersede_bookings
+from pipeline.outbox.supersede import OF_GUESTS, Replaced, supersede, supersede_bookings
 
 _INSERT = """
     INSERT INTO delivery (event, source, destination, kind, detail, booking, reference, customer,
                           priority, state, reason, superseded_by, as_of, created_at, updated_at,
-                          due_at)
+                          due_at, wary)
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, coalesce(occurred_at, received_at),
-           ?13, ?13, ?13
+           ?13, ?13, ?13, ?14 OR origin <> 'webhook'
     FROM event WHERE id = ?1
     RETURNING id
 """
@@ -38,6 +38,9 @@ def settle(
         mine = [intent for intent in intents if intent.destination == destination]
         guest = _guest(connection, event, mine, now, replaced)
         for intent in mine:
+            if intent.kind is DeliveryKind.CONSENT:
+                replaced += _consent(connection, event, intent, now)
+        for intent in mine:
             if intent.kind is DeliveryKind.BOOKING:
                 replaced += _booking(connection, event, intent, guest, now)
             elif intent.kind is DeliveryKind.TAG:
@@ -58,13 +61,19 @@ def ensure_guest(
     connection: sqlite3.Connection, delivery: Delivery, customer: str, now: int
 ) -> tuple[int, bool]:
     """Give a guest's open delivery at a destination, made if there is none, and if it parked."""
-    found = _open_guests(connection, delivery.source, customer, delivery.destination)
+    # An opt-out tells all of a guest too, and in mode registration nothing else may.
+    found = [
+        row
+        for kind in (DeliveryKind.CONSENT, DeliveryKind.GUEST)
+        for row in _open_guests(connection, delivery.source, customer, delivery.destination, kind)
+    ]
     # What is under way or will be comes before what has parked.
     for guest, state in sorted(found, key=lambda row: row[1] is DeliveryState.PARKED):
         _hurry(connection, guest, delivery.priority)
         return guest, state is DeliveryState.PARKED
     row = (delivery.event, delivery.source, delivery.destination, DeliveryKind.GUEST, "", None,
-           None, customer, delivery.priority, DeliveryState.WAITING, None, None, now)  # fmt: skip
+           None, customer, delivery.priority, DeliveryState.WAITING, None, None, now,
+           delivery.wary)  # fmt: skip
     return _insert(connection, row), False
 
 
@@ -92,6 +101,19 @@ def _guest(
         if state is DeliveryState.PARKED:
             replaced += supersede(connection, guest, made, now)
     return made
+
+
+def _consent(connection: sqlite3.Connection, event: Event, intent: Intent, now: int) -> Replaced:
+    """Make the delivery of an opt-out, unless one waits; see `_guest`."""
+    found = _open_guests(connection, event.source, intent.customer, intent.destination, intent.kind)
+    if any(state is DeliveryState.WAITING for _, state in found):
+        return []
+    made = _insert(connection, _row(event, intent, None, now))
+    replaced: Replaced = []
+    for consent, state in found:
+        if state is DeliveryState.PARKED:
+            replaced += supersede(connection, consent, made, now)
+    return replaced
 
 
 def _hurry(connection: sqlite3.Connection, guest: int, priority: int) -> None:
@@ -172,16 +194,20 @@ def _next_newer(connection: sqlite3.Connection, event: Event, destination: str) 
 
 
 def _open_guests(
-    connection: sqlite3.Connection, source: str, customer: str | None, destination: str
+    connection: sqlite3.Connection,
+    source: str,
+    customer: str | None,
+    destination: str,
+    kind: DeliveryKind = DeliveryKind.GUEST,
 ) -> list[tuple[int, DeliveryState]]:
-    """Give a guest's deliveries that are not at their end, the newest first."""
+    """Give a guest's deliveries of a kind that are not at their end, the newest first."""
     found = rows(
         connection,
         """SELECT id, state FROM delivery
-           WHERE source = ? AND customer = ? AND destination = ? AND kind = 'guest'
+           WHERE source = ? AND customer = ? AND destination = ? AND kind = ?
              AND state IN ('waiting', 'sending', 'parked')
            ORDER BY id DESC""",
-        (source, customer, destination),
+        (source, customer, destination, kind),
     )
     return [(int(guest), DeliveryState(state)) for guest, state in found]
 
@@ -203,12 +229,13 @@ def _row(event: Event, intent: Intent, superseded_by: int | None, now: int) -> t
         intent.destination,
         intent.kind,
         intent.detail,
-        None if intent.kind is DeliveryKind.GUEST else event.booking,
-        None if intent.kind is DeliveryKind.GUEST else event.reference,
+        None if intent.kind in OF_GUESTS else event.booking,
+        None if intent.kind in OF_GUESTS else event.reference,
         intent.customer,
         intent.priority,
         state,
         intent.reason if superseded_by is None else None,
         superseded_by,
         now,
+        False,
     )

@@ -5,11 +5,17 @@ import sqlite3
 from pipeline.model import DeliveryKind
 from pipeline.outbox.query import rows
 
+#: Deliveries that tell of a guest, and that bookings and tags may wait for.
+OF_GUESTS = frozenset({DeliveryKind.GUEST, DeliveryKind.CONSENT})
+
+_OF_GUEST = "n.customer = d.customer AND n.id > d.id AND n.state = 'waiting'"
+
 #: What makes a delivery `n` a newer one of the same thing as `d`. A booking's may have any state,
 #: for the newest event decides what becomes of a booking; a guest or a tag has no order of events.
 _NEWER = {
     DeliveryKind.BOOKING: "n.booking = d.booking AND (n.as_of, n.id) > (d.as_of, d.id)",
-    DeliveryKind.GUEST: "n.customer = d.customer AND n.id > d.id AND n.state = 'waiting'",
+    DeliveryKind.GUEST: _OF_GUEST,
+    DeliveryKind.CONSENT: _OF_GUEST,
     DeliveryKind.TAG: """n.booking = d.booking AND n.detail = d.detail AND n.id > d.id
                          AND n.state = 'waiting'""",
 }
@@ -20,7 +26,7 @@ def give_way(connection: sqlite3.Connection, delivery: int, kind: DeliveryKind, 
     if kind not in _NEWER:
         return False
     # A guest's are found by the customer: the same words as in the index `delivery_open`.
-    is_open = "n.state IN ('waiting', 'sending', 'parked')" if kind is DeliveryKind.GUEST else "1"
+    is_open = "n.state IN ('waiting', 'sending', 'parked')" if kind in OF_GUESTS else "1"
     found = rows(
         connection,
         f"""SELECT n.id FROM delivery AS d

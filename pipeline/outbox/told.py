@@ -5,7 +5,7 @@ import sqlite3
 import msgspec
 
 from pipeline.model import Delivery, Outcome, ToldGuest
-from pipeline.outbox import Ending, Learnt
+from pipeline.outbox import Ending, Learnt, Remembered
 from pipeline.outbox.query import rows
 
 
@@ -27,6 +27,20 @@ def learn(connection: sqlite3.Connection, destination: str, learnt: Learnt, now:
             msgspec.json.encode(learnt.told).decode(),
             now,
         ),
+    )
+
+
+def remember(connection: sqlite3.Connection, remembered: Remembered) -> None:
+    """Note what a record of a person says who was told, and of which nothing is to be sent."""
+    said = {remembered.record: msgspec.to_builtins(remembered.said)}
+    rows(
+        connection,
+        """UPDATE told
+           SET doc = json_set(doc, '$.consent.behind',
+                              json_patch(json_extract(doc, '$.consent.behind'), ?1))
+           WHERE destination = ?2 AND kind = 'guest' AND key = ?3
+             AND json_type(doc, '$.consent') = 'object'""",
+        (msgspec.json.encode(said).decode(), remembered.destination, remembered.person),
     )
 
 

@@ -108,7 +108,13 @@ def test_reveal_shows_what_would_be_sent_as_it_is(
     document = msgspec.json.decode(capsys.readouterr().out)
     assert (document["source"], document["reference"]) == ("leeds", "9774710")
     assert document["revealed"] is True
-    guest = document["destinations"]["stampede"]["requests"][0]
+    guest = document["destinations"]["stampede"]["requests"][1]
+    asked = document["destinations"]["stampede"]["requests"][0]
+    assert asked == {
+        "method": "GET",
+        "path": "/v1/guests?search=marker.mail@example.com",
+        "body": None,
+    }
     assert (guest["method"], guest["path"]) == ("POST", "/v1/guests")
     assert guest["body"]["email"] == "marker.mail@example.com"
     assert guest["body"]["phone"] == "+447400123457"

@@ -271,10 +271,10 @@ async def test_a_guest_who_withdraws_is_told_by_a_call_that_counts_no_visit(here
         equations(status)
         assert Counter(_ends(here)) == {
             ("booking", "delivered", None): 1,
-            ("guest", "delivered", None): 1,
+            ("consent", "delivered", None): 1,
             ("booking", "skipped", "already registered"): 1,
         }
-        assert here.rows("SELECT priority FROM deliveries WHERE kind = 'guest'") == [(1,)]
+        assert here.rows("SELECT priority FROM deliveries WHERE kind = 'consent'") == [(1,)]
         [guest] = (await here.state("stampede"))["guests"]
         assert [guest[f"{c}_opt_in"] for c in ("data", "email", "sms")] == [False] * 3
         await _book(here, customer, "two")

@@ -32,6 +32,9 @@ first = "20ms"
 max = "200ms"
 """
 
+_STAMPEDE = 'type = "stampede"\n'
+_TRUSTING = 'first_contact = "trust"\n'
+
 
 #: Below the ports that the system gives out by itself, and apart for each test process.
 _WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
@@ -61,7 +64,8 @@ class World:
         self.admin = free_address()
         self.path = folder / "config.toml"
         text = render_config(settings, sandbox, listen=self.listen, admin=self.admin)
-        self.write(text + _QUICK)
+        # Where looking a guest up is what is tested, it says so: `checking`.
+        self.write(text.replace(_STAMPEDE, _STAMPEDE + _TRUSTING) + _QUICK)
 
     @property
     def config(self) -> Config:
@@ -72,6 +76,10 @@ class World:
     def outbox(self) -> Path:
         """The outbox's file."""
         return self.folder / "outbox.db"
+
+    def checking(self) -> None:
+        """Have new guests looked up first, as by default."""
+        self.replace(_TRUSTING, "")
 
     def write(self, text: str) -> None:
         """Write the configuration's file."""

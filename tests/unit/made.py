@@ -66,6 +66,7 @@ _FACTS = Facts(
     booking=_BOOKING,
     occurred_at=NOON,
     guest=_GUEST,
+    guest_at=NOON,
     told_guest=None,
     told_booking=None,
 )
@@ -105,7 +106,8 @@ def told_booking(guest: str = "g-1", **changes: Any) -> ToldBooking:
 
 
 def stampede_mapper(**changes: Any) -> StampedeMapper:
-    """Make the mapper of a destination that takes the source leeds."""
+    """Make the mapper of a destination that takes the source leeds, and looks up nobody new."""
+    changes = {"first_contact": "trust"} | changes
     settings = StampedeSettings(
         type="stampede",
         client_id="id",

@@ -467,7 +467,7 @@ def test_a_secret_in_plain_text_works_and_is_warned_of(
 
 
 def test_what_is_given_and_has_no_effect_yet_is_warned_of(loaded: Loader) -> None:
-    """Whoever wrote it relies on it: consent that is checked first, say."""
+    """Whoever wrote it relies on it: an address to register at, say."""
     warned = [warning.partition(": ") for warning in loaded(_WHOLE).warnings()]
     assert [(path, sentence) for path, _, sentence in warned if path != "alerts"] == [
         (path, "has no effect in this version")
@@ -476,7 +476,6 @@ def test_what_is_given_and_has_no_effect_yet_is_warned_of(loaded: Loader) -> Non
             "sources.leeds.reconcile",
             "sources.leeds.products",
             "destinations.stampede.registration_path",
-            "destinations.stampede.first_contact",
             "destinations.stampede.visit_updates",
         )
     ]

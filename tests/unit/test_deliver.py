@@ -86,6 +86,7 @@ async def test_a_mistake_of_ours_is_the_lanes_trouble_and_is_tried_again_later(
         budget=Budget(settings.rate_limit, clock),
         lane=Lane(_QUICK, clock, random.Random(1)),
         means=Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log),
+        fetchers={},
         owed=Feed(10),
     )
     async with asyncio.TaskGroup() as tasks:

@@ -68,13 +68,14 @@ def test_a_booking_takes_its_guest_first_and_its_tags_last() -> None:
     """The order is that in which the daemon may send them."""
     found = _outlook()
     assert [(request.method, request.path) for request in found.requests] == [
+        ("GET", "/v1/guests"),
         ("POST", "/v1/guests"),
         ("POST", "/v1/guests/GUEST_ID/booking"),
         ("PUT", "/v1/guests/GUEST_ID/tags"),
         ("PUT", "/v1/guests/GUEST_ID/tags"),
         ("PUT", "/v1/guests/GUEST_ID/tags"),
     ]
-    tags = [msgspec.json.decode(request.body)["name"] for request in found.requests[2:]]
+    tags = [msgspec.json.decode(request.body)["name"] for request in found.requests[3:]]
     assert tags == ["Online", "Consumer", "Paid"]
     assert (found.state, found.reason) == (DeliveryState.DELIVERED, None)
 
@@ -82,13 +83,13 @@ def test_a_booking_takes_its_guest_first_and_its_tags_last() -> None:
 def test_a_tag_that_two_roles_make_is_sent_once() -> None:
     """As the daemon does: each costs a request."""
     found = _outlook(booking=booking(origin="Online", channel="Online"))
-    assert len(found.requests) == 4
+    assert len(found.requests) == 5
 
 
 def test_a_cancelled_booking_is_told_as_cancelled() -> None:
     """It may be the first that the destination hears of it."""
     found = _outlook(booking=booking(phase=Phase.CANCELLED))
-    assert msgspec.json.decode(found.requests[1].body)["status"] == "cancelled"
+    assert msgspec.json.decode(found.requests[2].body)["status"] == "cancelled"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +157,8 @@ def test_nothing_that_names_the_guest_is_left_after_masking() -> None:
     text = repr(hidden).lower()
     for marker in ("marker", "7400", "123457", "1971"):
         assert marker not in text, marker
+    assert hidden.requests[0].query == "search=<e-mail>"
     assert [(one.method, one.path) for one in hidden.requests] == [
         (one.method, one.path) for one in plain.requests
     ]
-    assert msgspec.json.decode(hidden.requests[0].body)["phone"] == "<phone>"
+    assert msgspec.json.decode(hidden.requests[1].body)["phone"] == "<phone>"

@@ -18,7 +18,9 @@ from pipeline.model import (
     NeedsGuest,
     Nothing,
     Phase,
+    Presence,
     Send,
+    Sighting,
     ToldBooking,
     ToldConsent,
     ToldGuest,
@@ -26,6 +28,7 @@ from pipeline.model import (
 )
 from pipeline.seal import Seal
 from pipeline.transform import next_step
+from tests.fakes import NOON
 from tests.unit.made import (
     NO,
     UNKNOWN,
@@ -180,6 +183,11 @@ def test_a_later_registration_repeats_consent_and_sends_what_was_given_since() -
     """An absent flag takes nothing back, and a new yes is sent."""
     told = told_guest(consent=_consents(data=True, email=True, sms=False))
     silent = facts(told_guest=told, guest=guest(consent=GuestConsent()))
+    asked = _sent(BOOKING, silent)
+    assert (asked.request.method, asked.more) == ("GET", True)
+    there = Presence(remote_id="g-1", data=True, email=True, sms=False)
+    told = msgspec.structs.replace(told, seen=Sighting(presence=there, at=NOON))
+    silent = facts(told_guest=told, guest=guest(consent=GuestConsent()))
     assert [_body(silent)[f"{c}OptIn"] for c in ("data", "sms", "email")] == [True, False, True]
     given = facts(told_guest=told, guest=guest(consent=GuestConsent(email=YES, sms=YES)))
     assert [_body(given)[f"{c}OptIn"] for c in ("data", "sms", "email")] == [True, True, True]
@@ -271,6 +279,10 @@ def test_a_consent_that_was_withdrawn_goes_by_a_call_of_its_own_and_first(channe
         consent = ToldConsent(data=True, email=False, sms=False, behind=said)
         known = msgspec.structs.replace(known, told_guest=told_guest(consent=consent))
     assert _step(BOOKING, known) == NeedsGuest()
+    assert known.told_guest is not None
+    there = Presence(remote_id="g-1", data=told["data"], email=told["email"], sms=told["sms"])
+    seen = msgspec.structs.replace(known.told_guest, seen=Sighting(presence=there, at=NOON))
+    known = msgspec.structs.replace(known, told_guest=seen)
     step = _sent(GUEST, known)
     assert (step.request.path, step.request.once) == ("/v1/guests", False)
     privacy = msgspec.json.decode(step.request.body)["privacy"]
@@ -338,6 +350,8 @@ def test_a_returning_guests_next_call_in_mode_api_is_spared_only_if_nothing_chan
     assert isinstance(told, ToldGuest)
     told = msgspec.structs.replace(told, remote_id="g-1")
     person = guest() if same else guest(first="Anne")
+    there = Presence(remote_id="g-1", data=True, email=True, sms=True)
+    told = msgspec.structs.replace(told, seen=Sighting(presence=there, at=NOON))
     after = _sent(BOOKING, facts(told_guest=told, guest=person)).guest
     assert after is not None
     step = _step(GUEST, facts(told_guest=after), mapper=_API)

@@ -2,23 +2,33 @@
 
 import re
 from collections.abc import Sequence
-from urllib.parse import quote
+from urllib.parse import parse_qs, quote
 
 import msgspec
 from msgspec import Struct
 
 from pipeline.destinations.stampede.mapping import StampedeMapper
-from pipeline.destinations.stampede.replies import fail, guest_id, is_json
+from pipeline.destinations.stampede.replies import (
+    fail,
+    guest_among,
+    guest_id,
+    is_json,
+    one_guest,
+)
 from pipeline.destinations.stampede.settings import StampedeSettings
 from pipeline.destinations.stampede.venues import Forbidden, examine, fetch_venues
-from pipeline.errors import NoAnswer, TokenRefused, Unauthorized
+from pipeline.errors import Gone, NoAnswer, TokenRefused, Unauthorized
 from pipeline.findings import Finding
-from pipeline.model import Answer, Request
+from pipeline.model import Answer, Presence, Request
 from pipeline.plugin import AccessToken, Call, ListedVenue, Reply, Session
 
 _OK = range(200, 300)
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
+_NOT_FOUND = 404
+
+#: A path below one guest, who is known by the id.
+_GUEST = re.compile(r"/v1/guests/[^/]+")
 
 #: A token's life when the answer does not tell it: "expires in 24 hours" (Stampede's help centre).
 _TOKEN_LIFE = 86_400.0
@@ -87,7 +97,9 @@ class Stampede:
             # A kept connection may be closed by the peer just as the request leaves on it, and then
             # nobody knows what came of it; so none is kept.
             headers["Connection"] = "close"
-        call = self._call(request.method, request.path, request.body, headers)
+        call = self._call(
+            request.method, request.path, request.body or None, headers, query=request.query
+        )
         reply = await self._session.call(call)
         if reply.status == _UNAUTHORIZED:
             dropped = self._session.drop_token(token)
@@ -123,27 +135,42 @@ class Stampede:
         if token is None:
             await self.authorise()
             token = self._session.token() or ""
-        url = self._settings.base_url + path + (f"?{query}" if query else "")
-        call = Call(method="GET", url=url, headers=_JSON | {"Authorization": f"Bearer {token}"})
+        headers = _JSON | {"Authorization": f"Bearer {token}"}
+        call = self._call("GET", path, None, headers, query=query)
         reply = await self._session.call(call)
         if reply.status == _UNAUTHORIZED:
             self._session.drop_token(token)
         return reply, call
 
-    def _call(self, method: str, path: str, body: bytes, headers: dict[str, str]) -> Call:
-        url = self._settings.base_url + quote(path, safe="/-._~")
+    def _call(
+        self,
+        method: str,
+        path: str,
+        body: bytes | None,
+        headers: dict[str, str],
+        *,
+        query: str = "",
+    ) -> Call:
+        url = self._settings.base_url + quote(path, safe="/-._~") + (f"?{query}" if query else "")
         return Call(method=method, url=url, headers=headers, body=body)
 
 
 def _understand(request: Request, reply: Reply, call: Call) -> Answer:
+    named = _GUEST.match(request.path)
+    if reply.status == _NOT_FOUND and named:
+        if request.method == "GET":
+            return Answer(presence=Presence(remote_id=None))
+        raise Gone(fail(reply, call).reason)
     if reply.status not in _OK:
         raise fail(reply, call)
+    if request.method == "GET":
+        return Answer(presence=_presence(request, reply, call))
     if request.once:
         if not is_json(reply.body):
             msg = f"Stampede answered {reply.status} without JSON"
             raise NoAnswer(msg)
         return Answer()
-    if not re.fullmatch(r"/v1/guests/?", request.path):
+    if named:
         if not is_json(reply.body):
             raise fail(reply, call, promised="JSON")
         return Answer()
@@ -151,3 +178,15 @@ def _understand(request: Request, reply: Reply, call: Call) -> Answer:
     if remote_id is None:
         raise fail(reply, call, promised="the guest's id")
     return Answer(remote_id=remote_id)
+
+
+def _presence(request: Request, reply: Reply, call: Call) -> Presence:
+    """Read who was asked for: one guest by the id, or one of a list by the e-mail."""
+    if not request.query:
+        found = one_guest(reply.body)
+    else:
+        [email] = parse_qs(request.query)["search"]
+        found = guest_among(reply.body, email)
+    if found is None:
+        raise fail(reply, call, promised="the guest that was asked for")
+    return found

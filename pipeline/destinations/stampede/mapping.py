@@ -7,6 +7,7 @@ of a registration: https://help.stampede.ai/hc/en-gb/articles/34136208924178.
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Literal
+from urllib.parse import quote, urlencode
 
 import msgspec
 from msgspec import UNSET, Struct, UnsetType, field
@@ -70,6 +71,10 @@ class _Tag(Struct, frozen=True, kw_only=True):
     name: str
 
 
+class _TagName(Struct, frozen=True, kw_only=True):
+    tag_name: str
+
+
 class _Registration(Struct, frozen=True, kw_only=True, rename="camel"):
     source: Literal["booking"] = "booking"
     first: str | UnsetType
@@ -98,6 +103,7 @@ class StampedeMapper:
             data=settings.consent.data, email=settings.consent.email, sms=settings.consent.sms
         )
         self.tag_roles: tuple[str, ...] = settings.tags
+        self.trusting = settings.first_contact == "trust"
 
     def consents(self, source: str) -> ConsentFeeds:  # noqa: ARG002 - the same for all of a key
         """Tell which of ROLLER's consents feeds which of Stampede's."""
@@ -116,6 +122,13 @@ class StampedeMapper:
             ),
         )
         return Request(method="POST", path="/v1/guests", body=_encode(body))
+
+    def look_up(self, email: str, *, guest: str | None, cursor: str | None) -> Request:
+        """Make `GET /v1/guests/:id`, or `GET /v1/guests?search=`."""
+        if guest is not None:
+            return Request(method="GET", path=f"/v1/guests/{guest}")
+        query = {"search": email} | ({"cursor": cursor} if cursor else {})
+        return Request(method="GET", path="/v1/guests", query=urlencode(query, quote_via=quote))
 
     def booking(self, visit: Visit, *, guest: str, source: str) -> Request:
         """Make `POST /v1/guests/:id/booking`, which creates or updates by `event_id`."""
@@ -142,6 +155,11 @@ class StampedeMapper:
     def tag(self, name: str, *, guest: str) -> Request:
         """Make `PUT /v1/guests/:id/tags`, one tag a call."""
         return Request(method="PUT", path=f"/v1/guests/{guest}/tags", body=_encode(_Tag(name=name)))
+
+    def untag(self, name: str, *, guest: str) -> Request:
+        """Make `DELETE /v1/guests/:id/tags/by-name`."""
+        body = _encode(_TagName(tag_name=name))
+        return Request(method="DELETE", path=f"/v1/guests/{guest}/tags/by-name", body=body)
 
     def _registration(
         self,

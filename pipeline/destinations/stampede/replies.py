@@ -5,11 +5,13 @@
 """
 
 from typing import Any
+from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 from msgspec import Struct
 
 from pipeline.errors import Failure, Reject, Retry, Throttled
+from pipeline.model import Presence
 from pipeline.plugin import Call, Reply
 from pipeline.redact import redact
 
@@ -21,6 +23,29 @@ _AGAIN = {408, 425, *range(500, 600)}
 
 class _Created(Struct, frozen=True, kw_only=True):
     id: str
+
+
+class _Profile(Struct, frozen=True, kw_only=True):
+    email: str | None = None
+
+
+class _Guest(Struct, frozen=True, kw_only=True):
+    """A guest; a channel is on since a time, or off."""
+
+    id: str
+    data_opt_in_at: str | int | float | None
+    email_opt_in_at: str | int | float | None
+    sms_opt_in_at: str | int | float | None
+    user_profile: _Profile = _Profile()
+
+
+class _Links(Struct, frozen=True, kw_only=True):
+    next: str | None = None
+
+
+class _Guests(Struct, frozen=True, kw_only=True):
+    data: list[_Guest]
+    links: _Links = _Links()
 
 
 class _Problem(Struct, frozen=True, kw_only=True):
@@ -41,6 +66,8 @@ class _Private(Struct, frozen=True, kw_only=True):
 
 
 _private = msgspec.json.Decoder(_Private)
+_guest = msgspec.json.Decoder(_Guest)
+_guests = msgspec.json.Decoder(_Guests)
 _created = msgspec.json.Decoder(_Created)
 _problem = msgspec.json.Decoder(_Problem)
 
@@ -51,8 +78,53 @@ def guest_id(body: bytes) -> str | None:
         found = _created.decode(body).id
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
-    # It becomes a part of paths, so nothing that could lead elsewhere is taken for an id.
-    return found if found and all(c.isalnum() or c in "-_" for c in found) else None
+    return found if _is_id(found) else None
+
+
+def _is_id(text: str) -> bool:
+    """Tell whether it may become a part of paths: nothing that could lead elsewhere."""
+    return bool(text) and all(c.isalnum() or c in "-_" for c in text)
+
+
+def one_guest(body: bytes) -> Presence | None:
+    """Read a guest who was asked for by the id; None when the answer is not what was promised."""
+    try:
+        return _present(_guest.decode(body))
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+
+
+def guest_among(body: bytes, email: str) -> Presence | None:
+    """Find a guest in a list by the whole e-mail, for what a search matches is not documented.
+
+    None when the answer is not what was promised.
+    """
+    try:
+        listed = _guests.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    for guest in listed.data:
+        if (guest.user_profile.email or "").strip().lower() == email:
+            return _present(guest)
+    return Presence(remote_id=None, cursor=next_cursor(listed.links.next))
+
+
+def _present(guest: _Guest) -> Presence | None:
+    if not _is_id(guest.id):
+        return None
+    return Presence(
+        remote_id=guest.id,
+        data=bool(guest.data_opt_in_at),
+        email=bool(guest.email_opt_in_at),
+        sms=bool(guest.sms_opt_in_at),
+    )
+
+
+def next_cursor(link: str | None) -> str | None:
+    """Read a link, which is a cursor's value; the whole address is taken too."""
+    if not link or "cursor=" not in link:
+        return link or None
+    return parse_qs(urlsplit(link).query).get("cursor", [None])[0]
 
 
 def is_json(body: bytes) -> bool:

@@ -68,8 +68,6 @@ class StampedeSettings(Struct, frozen=True, kw_only=True):
         """Name what has no effect in this version, if it is given."""
         if self.registration_path is not None:
             yield "registration_path"
-        if self.first_contact == "check":
-            yield "first_contact"
         if self.visit_updates:
             yield "visit_updates"
 

@@ -2,11 +2,12 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Protocol
-from urllib.parse import parse_qs, quote, urlsplit
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
 
+from pipeline.destinations.stampede.replies import next_cursor
 from pipeline.destinations.stampede.settings import StampedeSettings
 from pipeline.errors import Failure, Reject, Retry, Unauthorized, Unreachable
 from pipeline.findings import Finding, failed, fault, ok
@@ -63,7 +64,7 @@ async def fetch_venues(peer: Peer, mapped: Mapping[str, str]) -> Sequence[Listed
             found[venue.id] = ListedVenue(
                 id=_shown(venue.id), name=_shown(venue.name or ""), sources=sources
             )
-        cursor = _cursor(page.links.next if page.links else None)
+        cursor = next_cursor(page.links.next if page.links else None)
         if cursor is None:
             return tuple(found.values())
     raise Reject(f"Stampede's list of venues does not end within {_MOST_PAGES} pages")
@@ -110,10 +111,3 @@ def _judge(
 def _shown(text: str) -> str:
     """Take what a terminal may be shown."""
     return "".join(c for c in text if c.isprintable())
-
-
-def _cursor(link: str | None) -> str | None:
-    """Read a link, which is a cursor's value; the whole address is taken too."""
-    if not link or "cursor=" not in link:
-        return link or None
-    return parse_qs(urlsplit(link).query).get("cursor", [None])[0]

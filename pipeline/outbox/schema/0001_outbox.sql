@@ -114,6 +114,8 @@ CREATE TABLE delivery (
     due_at           INTEGER NOT NULL,
     attempts         INTEGER NOT NULL DEFAULT 0,
     first_failure_at INTEGER,
+    -- It comes from no webhook, or was retried by hand: what it knows may be old.
+    wary             INTEGER NOT NULL DEFAULT 0 CHECK (wary IN (0, 1)),
     -- The delivery that must end first: a guest before its bookings.
     waits_for        INTEGER REFERENCES delivery (id),
     superseded_by    INTEGER REFERENCES delivery (id),
