@@ -16,7 +16,7 @@ from pipeline.model import Booking, Guest
 from pipeline.plugin import Source
 
 #: Seconds after which a guest whom the source could not tell is asked for again, at the least.
-_PAUSE = 10.0
+_PAUSE = 60.0
 
 _T = TypeVar("_T")
 

@@ -64,6 +64,8 @@ class Intent(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     priority: int
     customer: str | None
+    #: Whether it must wait for its guest's delivery, if one is open.
+    waits: bool = True
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -239,8 +241,8 @@ class Deliveries(Protocol):
 
         A booking's new delivery supersedes those that have not gone out; if the event is older
         than what is known, its own delivery is superseded by the next newer one. A guest's or a
-        tag's delivery is made only if none is open. Bookings and tags wait for their guest. What
-        is `remembered` was said and needs not be sent.
+        tag's delivery is made only if none is open. Bookings and tags wait for a guest whom the
+        destination does not have. What is `remembered` was said and needs not be sent.
         """
 
     async def claim(

@@ -28,11 +28,18 @@ T0 = 1_800_000_000_000_000
 LEASE = 60_000_000
 
 
-def arrival(key: str, *, booking: str = "b", at: int = T0, source: str = "leeds") -> Arrival:
+def arrival(
+    key: str,
+    *,
+    booking: str = "b",
+    at: int = T0,
+    source: str = "leeds",
+    origin: Origin = Origin.WEBHOOK,
+) -> Arrival:
     """Make a booking webhook that came and happened at `at`."""
     return Arrival(
         source=source,
-        origin=Origin.WEBHOOK,
+        origin=origin,
         key=key,
         kind=Kind.BOOKING,
         action=Action.UPDATED,
