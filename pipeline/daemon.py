@@ -64,7 +64,7 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             for name, deliverer in stages.deliverers.items():
                 newest = 2 * deliverer.budget.limit.requests
                 entries = await outbox.ledger.entries(name, newest=newest)
-                deliverer.budget.restore(entries)
+                deliverer.budget.restore(entries, await outbox.ledger.learnt(name))
             for name, door in stages.doors.items():
                 door.last_event_at = await outbox.overview.last_received(name)
             reporter = Reporter(config, outbox, stages, clock)
