@@ -171,6 +171,14 @@ class Owed(Struct, frozen=True, kw_only=True):
     n: int
 
 
+class Reading(Struct, frozen=True, kw_only=True):
+    """What the clocks were at one moment: the wall clock, and that of the boot."""
+
+    at: int
+    boot: int
+    boot_id: str
+
+
 #: A row of one of the SQL views, by the names of its columns.
 Row = dict[str, Any]
 
@@ -356,6 +364,23 @@ class Ledger(Protocol):
         """Give what the last answer 429 has taught, if there ever was one."""
 
 
+class Times(Protocol):
+    """What is needed when the wall clock is set."""
+
+    async def seen(self) -> Reading | None:
+        """Tell what the clocks were when they were last noted; None before that."""
+
+    async def note(self, reading: Reading) -> None:
+        """Note what the clocks are."""
+
+    async def shift(self, step: int, reading: Reading, *, since: int) -> int:
+        """Move the times of what waits by a step of the wall clock, and note the reading after it.
+
+        What was due stays due. What was written from `since` on, by the clock as it is now, stays
+        as it is. The number of rows that were moved is given; it is many transactions.
+        """
+
+
 class Overview(Protocol):
     """What status needs."""
 
@@ -455,6 +480,7 @@ class Outbox(Protocol):
     overview: Overview
     records: Records
     repair: Repair
+    times: Times
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""

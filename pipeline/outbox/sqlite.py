@@ -20,6 +20,7 @@ from pipeline.outbox import (
     Overview,
     Records,
     Repair,
+    Times,
 )
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
@@ -40,6 +41,7 @@ from pipeline.outbox.overview import SqliteOverview
 from pipeline.outbox.query import rows
 from pipeline.outbox.records import SqliteRecords
 from pipeline.outbox.repair import SqliteRepair
+from pipeline.outbox.times import SqliteTimes
 from pipeline.outbox.writer import Writer
 from pipeline.seal import Seal
 
@@ -105,6 +107,7 @@ class SqliteOutbox:
     overview: Overview
     records: Records
     repair: Repair
+    times: Times
 
     def __init__(self, writer: Writer, readers: Readers, seal: Seal, known: KnownKeys) -> None:
         self.seal = seal
@@ -118,6 +121,7 @@ class SqliteOutbox:
         self.overview = SqliteOverview(readers)
         self.records = SqliteRecords(readers)
         self.repair = SqliteRepair(writer)
+        self.times = SqliteTimes(writer, readers)
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""
