@@ -176,7 +176,7 @@ async def test_many_rows_are_moved_some_at_a_time(
     assert look(path, late, clock.now()) == [(0,)]
     log.flush()
     told = msgspec.json.decode(lines.getvalue().splitlines()[-1])
-    assert (told["event"], told["seconds"], told["moved"]) == ("clock stepped", -3600.0, 1200)
+    assert (told["message"], told["seconds"], told["moved"]) == ("clock stepped", -3600.0, 1200)
 
 
 @pytest.mark.parametrize("seconds", [0.4, -0.4, 1.0, -1.0])
