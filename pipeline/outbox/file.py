@@ -4,7 +4,7 @@ import asyncio
 import fcntl
 import os
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
@@ -237,7 +237,7 @@ class Readers:
         for connection in connections:
             self._idle.put_nowait(connection)
 
-    async def rows(self, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = ()) -> list[Any]:
+    async def rows(self, sql: str, parameters: Sequence[Any] = ()) -> list[Any]:
         """Run one query and fetch all of it, for an unfinished one would hold up the WAL.
 
         Raises OutboxUnavailable when the file cannot be read.

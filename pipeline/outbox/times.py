@@ -18,12 +18,12 @@ from pipeline.outbox.writer import Writer
 _AT_ONCE = 500
 
 #: Each gives a row's id and a time that was written with it, to see whether it is still the same.
-#: What the clock as it is now has written is left alone. `after` is what neither clock has reached.
+#: What the clock as it is now has written, from ?2 to ?1, is left alone; ?3 no clock has reached.
 _EVENTS = """
     SELECT id, updated_at FROM event
     WHERE source IN (SELECT owner FROM counter WHERE what = 'event')
-      AND state IN ('waiting', 'processing') AND due_at > :after
-      AND updated_at NOT BETWEEN :since AND :now
+      AND state IN ('waiting', 'processing') AND due_at > ?3
+      AND updated_at NOT BETWEEN ?2 AND ?1
 """
 _MOVE_EVENT = """
     UPDATE event SET due_at = due_at + ?1, first_failure_at = first_failure_at + ?1
@@ -33,16 +33,16 @@ _MOVE_EVENT = """
 _DELIVERIES = """
     SELECT id, updated_at FROM delivery INDEXED BY delivery_failed
     WHERE first_failure_at IS NOT NULL AND state = 'waiting'
-      AND updated_at NOT BETWEEN :since AND :now
+      AND updated_at NOT BETWEEN ?2 AND ?1
     UNION
     SELECT id, updated_at FROM delivery INDEXED BY delivery_due
     WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery')
       AND held = 1 AND priority IN (1, 2, 3, 4, 5, 6) AND state = 'waiting' AND waits_for IS NULL
-      AND updated_at NOT BETWEEN :since AND :now
+      AND updated_at NOT BETWEEN ?2 AND ?1
     UNION
     SELECT id, updated_at FROM delivery INDEXED BY delivery_sending
     WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery') AND state = 'sending'
-      AND updated_at NOT BETWEEN :since AND :now
+      AND updated_at NOT BETWEEN ?2 AND ?1
 """
 _MOVE_DELIVERY = """
     UPDATE delivery SET due_at = due_at + ?1 * held, updated_at = updated_at + ?1 * held,
@@ -52,7 +52,7 @@ _MOVE_DELIVERY = """
 #: Fetched at a time that is still to come: whatever is fetched next would seem to be older.
 _SUBJECTS = """
     SELECT id, as_of FROM subject
-    WHERE kind IN ('guest', 'venue') AND doc IS NOT NULL AND as_of > :now
+    WHERE kind IN ('guest', 'venue') AND doc IS NOT NULL AND as_of > ?1
 """
 _MOVE_SUBJECT = "UPDATE subject SET as_of = as_of + ?1 WHERE id = ?2 AND as_of = ?3"
 
@@ -91,13 +91,13 @@ class SqliteTimes:
         if step > 0:
             await self.note(reading)
         moved = 0
-        wanted = {"after": min(reading.at, reading.at - step), "since": since, "now": reading.at}
-        for found, move in (
-            (_EVENTS, _MOVE_EVENT),
-            (_DELIVERIES, _MOVE_DELIVERY),
-            (_SUBJECTS, _MOVE_SUBJECT),
+        wanted = (reading.at, since, min(reading.at, reading.at - step))
+        for found, used, move in (
+            (_EVENTS, 3, _MOVE_EVENT),
+            (_DELIVERIES, 2, _MOVE_DELIVERY),
+            (_SUBJECTS, 1, _MOVE_SUBJECT),
         ):
-            listed = await self._readers.rows(found, wanted)
+            listed = await self._readers.rows(found, wanted[:used])
             for start in range(0, len(listed), _AT_ONCE):
                 moved += await self._move(move, step, listed[start : start + _AT_ONCE])
         if step < 0:
