@@ -1,12 +1,15 @@
 """Says in plain words where something is, why, and what happens next and when."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 
 from pipeline.clock import span
-from pipeline.outbox import Row, Standing
+from pipeline.estimate import Load, Pace, load, seconds
+from pipeline.model import Priority
+from pipeline.outbox import Owed, Row, Standing
 from pipeline.status import BudgetStatus, Status
 
 #: What a person can do, by the beginning of the reason; the first that fits.
@@ -64,9 +67,6 @@ _CLASSES = {
     6: "backfill and reconciliation",
 }
 
-#: Only these may use the last slots of an allowance.
-_RESERVED_TO = 3
-
 
 class EventStory(Struct, frozen=True, kw_only=True):
     """An event, and when it may be taken next."""
@@ -80,6 +80,8 @@ class DeliveryStory(Struct, frozen=True, kw_only=True):
 
     row: Row
     standing: Standing | None
+    #: What its destination is owed and may be told now.
+    owed: Sequence[Owed] = ()
 
 
 def explain_event(story: EventStory, status: Status, now: datetime) -> list[str]:
@@ -169,9 +171,12 @@ def _waiting_delivery(story: DeliveryStory, status: Status, now: datetime) -> li
     peer = status.destinations.get(row["destination"])
     if peer is not None and peer.state in {"down", "unauthorized", "paused", "throttled"}:
         why = f" ({peer.last_error})" if peer.last_error else ""
-        said.append(f"{row['destination']} is {peer.state}{why}: it waits until that is over.")
+        again = f", in {span(peer.budget.pause_s)} at the latest" if peer.budget.pause_s else ""
+        said.append(
+            f"{row['destination']} is {peer.state}{why}: it waits until that is over{again}."
+        )
     due = datetime.fromisoformat(row["due_at"])
-    if due > now:
+    if due > now and (standing is None or standing.held):
         said.append(f"It may go {_next(due, now)}.")
     ahead = standing.ahead if standing is not None else 0
     said.append(
@@ -179,26 +184,43 @@ def _waiting_delivery(story: DeliveryStory, status: Status, now: datetime) -> li
         f"{_count(ahead)} before it."
     )
     if peer is not None:
-        said.append(_allowance(row["destination"], peer.budget, row["priority"], ahead))
+        part = standing.part if standing is not None else 0.0
+        before = load(story.owed, until=(row["priority"], part))
+        said.append(_allowance(row["destination"], peer.budget, row["priority"], before))
     return said
 
 
-def _allowance(name: str, budget: BudgetStatus, priority: int, ahead: int) -> str:
-    """Do the arithmetic of an allowance aloud."""
-    window = span(budget.per_s)
-    usable = budget.left if priority <= _RESERVED_TO else max(budget.left - budget.reserve, 0)
-    kept = (
-        "" if priority <= _RESERVED_TO else f", of which {budget.reserve} are kept for classes 1-3"
+def _allowance(name: str, budget: BudgetStatus, priority: int, before: Load) -> str:
+    """Do the arithmetic of an allowance aloud; `before` is what goes before it."""
+    urgent = priority <= Priority.URGENT
+    fewer = (
+        f", but {budget.allowed} for now, since it was asked too much"
+        if budget.allowed < budget.requests
+        else ""
     )
+    reserve = budget.reserve * budget.allowed // budget.requests
+    kept = "" if urgent else f", of which {reserve} are kept for classes 1-3"
     said = (
-        f"{name} allows {budget.requests} requests in {window}: {budget.used} are used, "
-        f"{budget.left} left{kept}"
+        f"{name} allows {budget.requests} requests in {span(budget.per_s)}{fewer}: "
+        f"{budget.used} are used, {budget.left} left{kept}"
     )
-    if ahead < usable:
-        return f"{said}. So its turn comes at once, or as soon as tags are spaced out."
-    rate = budget.requests / budget.per_s
-    seconds = (ahead - usable + 1) / rate
-    return f"{said}. At one request every {1 / rate:.3g} s its turn comes in about {span(seconds)}."
+    pace = Pace(
+        allowed=budget.allowed,
+        reserve=reserve,
+        used=budget.used,
+        per_s=budget.per_s,
+        pause_s=budget.pause_s,
+    )
+    own = Load(urgent=before.urgent + urgent, lesser=before.lesser + (not urgent))
+    wait = seconds(pace, own)
+    if not wait:
+        return f"{said}. So its turn comes at once{'' if urgent else ', or nearly'}."
+    rate = budget.per_s / (budget.allowed if urgent else max(budget.allowed - reserve, 1))
+    needed = math.ceil(before.urgent + before.lesser)
+    return (
+        f"{said}. Some {needed:,} go before it, and at one request every {rate:.3g} s its turn "
+        f"comes in about {span(wait)}."
+    )
 
 
 def _last_attempt(row: Row, now: datetime) -> str:

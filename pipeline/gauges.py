@@ -82,8 +82,9 @@ class Gauges:
             ("destination",), [((name,), budget.used) for name, budget in budgets.items()],
         )  # fmt: skip
         yield gauge(
-            "pipeline_budget_limit", "Requests that the allowance has.",
-            ("destination",), [((name,), one.limit.requests) for name, one in budgets.items()],
+            "pipeline_budget_limit",
+            "Requests that the allowance has now: fewer than configured for a while after a 429.",
+            ("destination",), [((name,), one.allowed) for name, one in budgets.items()],
         )  # fmt: skip
         limited = dict.fromkeys(((name,) for name in budgets), 0.0)
         for (peer, _, status), n in self._meters.requests.items():

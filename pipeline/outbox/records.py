@@ -71,14 +71,29 @@ _BY_SUBJECT = """
 #: Deliveries of one booking that are looked at; a booking with more has no story to be told.
 _MOST = 200
 
+#: What goes before a delivery: the classes before its own, what is older in its own line, and from
+#: each other line of its class as many and one, for they go in turn. Then all of its class.
 _AHEAD = """
-    SELECT (SELECT count(*) FROM delivery
-            WHERE destination = d.destination AND state = 'waiting' AND waits_for IS NULL
-              AND priority < d.priority)
-         + (SELECT count(*) FROM delivery
-            WHERE destination = d.destination AND state = 'waiting' AND waits_for IS NULL
-              AND priority = d.priority AND id < d.id)
+    SELECT waits_for, attempts, held,
+           (SELECT count(*) FROM delivery
+            WHERE destination = d.destination AND priority < d.priority
+              AND state = 'waiting' AND waits_for IS NULL AND held = 0),
+           (SELECT count(*) FROM delivery
+            WHERE destination = d.destination AND priority = d.priority AND source = d.source
+              AND place < d.place AND state = 'waiting' AND waits_for IS NULL AND held = 0),
+           (SELECT count(*) FROM delivery
+            WHERE destination = d.destination AND priority = d.priority
+              AND state = 'waiting' AND waits_for IS NULL AND held = 0)
     FROM delivery AS d WHERE id = ?
+"""
+_OTHER_LINES = """
+    SELECT (SELECT count(*) FROM (
+                SELECT 1 FROM delivery INDEXED BY delivery_ready
+                WHERE destination = d.destination AND priority = d.priority AND source = owner
+                  AND state = 'waiting' AND waits_for IS NULL AND held = 0
+                LIMIT ?2))
+    FROM delivery AS d CROSS JOIN (SELECT DISTINCT owner FROM counter WHERE what = 'event')
+    WHERE d.id = ?1 AND owner <> d.source
 """
 
 
@@ -162,13 +177,20 @@ class SqliteRecords:
 
     async def standing(self, delivery: int) -> Standing | None:
         """Tell what a delivery waits for, and how many go before it."""
-        row = await self._readers.row(
-            "SELECT waits_for, attempts FROM delivery WHERE id = ?", (delivery,)
-        )
+        row = await self._readers.row(_AHEAD, (delivery,))
         if row is None:
             return None
-        [ahead] = await self._readers.row(_AHEAD, (delivery,))
-        return Standing(waits_for=row[0], ahead=ahead, tried=row[1])
+        waits_for, tried, held, above, older, same = row
+        # Whose turn it is among the lines is known in memory only: it may have to wait for each.
+        others = await self._readers.rows(_OTHER_LINES, (delivery, older + 1))
+        before = older + sum(count for [count] in others)
+        return Standing(
+            waits_for=waits_for,
+            ahead=above + before,
+            tried=tried,
+            held=bool(held),
+            part=before / max(same, before, 1),
+        )
 
     async def due_at(self, event: int) -> int | None:
         """Tell when an event may be taken next."""

@@ -20,6 +20,7 @@ from pipeline.outbox import (
     Overview,
     Records,
     Repair,
+    Times,
 )
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
@@ -40,6 +41,7 @@ from pipeline.outbox.overview import SqliteOverview
 from pipeline.outbox.query import rows
 from pipeline.outbox.records import SqliteRecords
 from pipeline.outbox.repair import SqliteRepair
+from pipeline.outbox.times import SqliteTimes
 from pipeline.outbox.writer import Writer
 from pipeline.seal import Seal
 
@@ -73,10 +75,22 @@ _SHED_SUBJECTS = """
 """
 _SHED_BOOKINGS = _SHED_SUBJECTS.format(kind="booking", key="booking")
 _SHED_GUESTS = _SHED_SUBJECTS.format(kind="guest", key="customer")
+#: The newest stay however old they seem: a wall clock that was set ahead must not empty the ledger.
+_OLDER_ATTEMPTS = """
+    SELECT destination,
+           (SELECT id FROM attempt
+            WHERE attempt.destination = allowance.destination AND ended_at < ?1
+            LIMIT 1),
+           requests
+    FROM allowance
+"""
+_NEWEST_ATTEMPTS = """
+    SELECT id FROM attempt WHERE destination = ? ORDER BY id DESC LIMIT 1 OFFSET ?
+"""
 _SHED_ATTEMPTS = """
     DELETE FROM attempt
     WHERE id IN (SELECT id FROM attempt
-                 WHERE destination IN (SELECT destination FROM allowance) AND ended_at < ?1
+                 WHERE destination = ?3 AND ended_at < ?1 AND id <= ?4
                  LIMIT ?2)
     RETURNING id
 """
@@ -93,10 +107,12 @@ class SqliteOutbox:
     overview: Overview
     records: Records
     repair: Repair
+    times: Times
 
     def __init__(self, writer: Writer, readers: Readers, seal: Seal, known: KnownKeys) -> None:
         self.seal = seal
         self._writer = writer
+        self._readers = readers
         self.intake = SqliteIntake(writer, known)
         self.events = SqliteEvents(writer, readers)
         self.facts = SqliteFacts(readers)
@@ -105,6 +121,7 @@ class SqliteOutbox:
         self.overview = SqliteOverview(readers)
         self.records = SqliteRecords(readers)
         self.repair = SqliteRepair(writer)
+        self.times = SqliteTimes(writer, readers)
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""
@@ -174,14 +191,25 @@ class SqliteOutbox:
             (_SHED_EVENTS, before),
             (_SHED_BOOKINGS, before),
             (_SHED_GUESTS, before),
-            (_SHED_ATTEMPTS, min(before, attempts_before)),
         ):
-            while len(await self._shed(sql, stamp)) == _SHED_AT_ONCE:
+            while await self._shed(sql, stamp) == _SHED_AT_ONCE:
+                continue
+        await self._shed_attempts(min(before, attempts_before))
+
+    async def _shed_attempts(self, before: int) -> None:
+        for destination, old, requests in await self._readers.rows(_OLDER_ATTEMPTS, (before,)):
+            if old is None:
+                continue
+            # As many as a start reads back.
+            kept = await self._readers.row(_NEWEST_ATTEMPTS, (destination, 2 * requests))
+            if kept is None:
+                continue
+            while await self._shed(_SHED_ATTEMPTS, before, destination, kept[0]) == _SHED_AT_ONCE:
                 continue
 
-    async def _shed(self, sql: str, before: int) -> list[object]:
-        def unit(connection: sqlite3.Connection) -> list[object]:
-            return list(rows(connection, sql, (before, _SHED_AT_ONCE)))
+    async def _shed(self, sql: str, before: int, *more: object) -> int:
+        def unit(connection: sqlite3.Connection) -> int:
+            return len(rows(connection, sql, (before, _SHED_AT_ONCE, *more)))
 
         return await self._writer.do(unit)
 

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from pipeline.admin import admin_app
 from pipeline.assembly import Assembly
+from pipeline.budget import Budget
 from pipeline.config import load
 from pipeline.desk import Desk
 from pipeline.gather import Gatherer
@@ -162,6 +163,7 @@ class Here:
         self.webhooks = Peer(0)
         self.admin = Peer(0)
         self.runner: web.BaseRunner
+        self.budget: Budget
 
     async def send(self, *parts: bytes, timeout: float = 3.0) -> Answers:
         """Send bytes to the webhook listener."""
@@ -199,6 +201,7 @@ async def listening(folder: Path, *, body_timeout: float = 5.0) -> AsyncIterator
         )
         reporter = Reporter(config, outbox, stages, clock)
         here = Here(folder, outbox, reporter, stages.doors["leeds"], receiver, clock, log, lines)
+        here.budget = stages.deliverers["stampede"].budget
         here.runner = web.ServerRunner(
             WebhookServer(receiver.handle, log, plain=receiver.plain), shutdown_timeout=0.2
         )

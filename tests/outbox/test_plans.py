@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from pipeline.model import Booking, DeliveryState, Guest, Outcome, Phase, ToldGuest
-from pipeline.outbox import Learnt
+from pipeline.outbox import Learnt, Pick, Reading
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
@@ -16,6 +16,7 @@ from tests.outbox.support import (
     arrival,
     claimed,
     intent,
+    lines,
     next_delivery,
     sent,
 )
@@ -23,7 +24,7 @@ from tests.outbox.support import (
 #: Tables that grow; their partial indexes of what is under way or parked may be read whole.
 _WHOLE = re.compile(
     r"SCAN (event|delivery|attempt|subject|told|[a-z])\b(?! USING (COVERING )?INDEX "
-    r"(event_processing|delivery_sending|attempt_open|event_parked|delivery_parked))"
+    r"(event_processing|delivery_sending|delivery_failed|attempt_open|event_parked|delivery_parked))"
 )
 
 #: At the start all that waits is read once, to see whether it is still configured.
@@ -70,13 +71,21 @@ async def _everything(outbox: SqliteOutbox) -> None:
     booking = await next_delivery(outbox)
     await outbox.deliveries.wait_for_guest(booking, "c", now=T0)
     await outbox.deliveries.next_due("stampede", most=6)
+    await outbox.deliveries.claim(
+        "stampede", lines(), pick=Pick.OLDEST, under_way=[1], now=T0, until=T0 + LEASE
+    )
+    await outbox.ledger.learnt("stampede")
     await outbox.facts.booking("leeds", "b")
     await outbox.facts.told_guest("stampede", "p")
     await outbox.overview.counts()
     await outbox.overview.oldest_due(now=T0)
     await _looked_at(outbox)
-    await outbox.overview.later(now=T0)
+    await outbox.overview.due(now=T0)
     await outbox.overview.last_received("leeds")
+    reading = Reading(at=T0, boot=0, boot_id="boot")
+    for step in (-1, 1):
+        await outbox.times.shift(step, reading, since=T0)
+    await outbox.times.seen()
     await outbox.shed(before=T0, attempts_before=T0)
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model import DeliveryState
+from pipeline.model import DeliveryState, Priority
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
@@ -108,6 +108,30 @@ async def test_it_tells_what_goes_before_and_what_is_waited_for(outbox: SqliteOu
     found = [await outbox.records.standing(number) for number in (1, 3, 5, 99)]
     told = [(one.waits_for, one.ahead) if one else None for one in found]
     assert told == [(None, 0), (None, 2), (4, 4), None]
+
+
+async def test_other_venues_go_in_turn_so_only_some_of_theirs_go_before(
+    outbox: SqliteOutbox,
+) -> None:
+    """A venue that floods holds up nobody by more than a turn each."""
+    for number in range(3):
+        await settled(outbox, f"york {number}", BOOKING, booking=f"y{number}", source="york")
+    for number in range(2):
+        await settled(outbox, f"leeds {number}", BOOKING, booking=f"l{number}")
+    await settled(outbox, "urgent", intent(priority=Priority.OPT_OUT), booking="u")
+    found = [await outbox.records.standing(number) for number in (4, 5)]
+    assert [one.ahead for one in found if one] == [2, 4], "the opt-out, and one or two of York"
+    assert [one.part for one in found if one] == [1 / 5, 3 / 5]
+
+
+async def test_it_tells_what_is_held_back(outbox: SqliteOutbox) -> None:
+    """Its time may be read from a clock that has been set since."""
+    await settled(outbox, "1", BOOKING)
+    before = await outbox.records.standing(1)
+    one = await next_delivery(outbox)
+    await outbox.deliveries.give_back(one, None, due_at=T0 + 1, reason="500", failed=True, now=T0)
+    after = await outbox.records.standing(1)
+    assert (before and before.held, after and after.held) == (False, True)
 
 
 async def test_retrying_a_booking_brings_its_parked_guest_along(

@@ -98,6 +98,12 @@ _ONLY = [
         why="a preview decides nothing by itself: it plays the daemon's own pure function",
     ),
     Only(
+        who=("pipeline.estimate", "pipeline.turn"),
+        among=(*_EVERYTHING, *_DATABASES, *_HTTP, "asyncio", "time", "random", "os"),
+        allowed=("pipeline.model", "pipeline.outbox"),
+        why="what goes first and when it will be done is reckoned, and not looked up",
+    ),
+    Only(
         who=(
             "pipeline.money",
             "pipeline.model",
@@ -162,6 +168,7 @@ _ONLY_BY = [
                 "ledger",
                 "told",
                 "restored",
+                "times",
                 "writer",
             )
         ),

@@ -9,8 +9,8 @@ import pytest
 
 import pipeline
 from pipeline.explain import DeliveryStory, EventStory, explain_delivery, explain_event
-from pipeline.model import DeliveryState, EventState
-from pipeline.outbox import Standing
+from pipeline.model import DeliveryKind, DeliveryState, EventState
+from pipeline.outbox import Owed, Standing
 from pipeline.status import BudgetStatus, DestinationStatus, SourceStatus, Status
 
 _NOW = datetime(2026, 11, 21, 12, 0, tzinfo=UTC)
@@ -29,9 +29,23 @@ _DELIVERY: dict[str, Any] = {
 
 
 def _status(
-    *, source: str = "up", destination: str = "up", used: int = 0, running: bool = True
+    *,
+    source: str = "up",
+    destination: str = "up",
+    used: int = 0,
+    allowed: int = 100,
+    pause: float = 0.0,
+    running: bool = True,
 ) -> Status:
-    budget = BudgetStatus(requests=100, per_s=900.0, reserve=20, used=used, left=100 - used)
+    budget = BudgetStatus(
+        requests=100,
+        per_s=900.0,
+        reserve=20,
+        used=used,
+        left=max(allowed - used, 0),
+        allowed=allowed,
+        pause_s=pause,
+    )
     return Status(
         running=running,
         started_at=None,
@@ -55,10 +69,22 @@ def _event(status: Status | None = None, *, due: datetime | None = None, **row: 
 
 
 def _delivery(
-    status: Status | None = None, *, ahead: int = 0, waits_for: int | None = None, **row: Any
+    status: Status | None = None,
+    *,
+    ahead: int = 0,
+    held: bool = False,
+    waits_for: int | None = None,
+    **row: Any,
 ) -> str:
-    standing = Standing(waits_for=waits_for, ahead=ahead)
-    story = DeliveryStory(row=_DELIVERY | row, standing=standing)
+    standing = Standing(waits_for=waits_for, ahead=ahead, held=held, part=0.5)
+    # As many again are in its class: half of them go before it.
+    owed = Owed(
+        destination="stampede",
+        priority=row.get("priority", 2),
+        kind=DeliveryKind.BOOKING,
+        n=2 * ahead,
+    )
+    story = DeliveryStory(row=_DELIVERY | row, standing=standing, owed=[owed])
     return " ".join(explain_delivery(story, status or _status(), _NOW))
 
 
@@ -97,16 +123,23 @@ def test_a_delivery_does_the_arithmetic_of_its_allowance() -> None:
     assert "one request every 9 s its turn comes in about 6 min" in told
     tag = _delivery(_status(used=85), ahead=0, kind="tag", priority=5)
     assert "15 left, of which 20 are kept for classes 1-3" in tag
-    assert "its turn comes in about 9 s" in tag
+    assert "its turn comes in about 11 s" in tag
     assert "at once" in _delivery(ahead=3)
+    fewer = _delivery(_status(used=90, allowed=90), ahead=0)
+    assert "100 requests in 15 min, but 90 for now, since it was asked too much" in fewer
+    assert "at one request every 10 s its turn comes in about 10 s" in fewer
 
 
 def test_a_delivery_names_what_holds_it_up() -> None:
     """Its guest, its destination, or its own backoff."""
     assert "waits until its guest is there: d6" in _delivery(waits_for=6)
-    assert "stampede is down (HTTP 503)" in _delivery(_status(destination="down"))
+    down = _delivery(_status(destination="down", pause=120))
+    assert (
+        "stampede is down (HTTP 503): it waits until that is over, in 2 min at the latest" in down
+    )
     later = (_NOW + timedelta(hours=30)).isoformat()
-    assert "in 30 h" in _delivery(due_at=later, reason="HTTP 500")
+    assert "in 30 h" in _delivery(due_at=later, reason="HTTP 500", held=True)
+    assert "in 30 h" not in _delivery(due_at=later), "the clock was set back: it is due"
 
 
 def test_its_last_request_is_told_with_the_answer() -> None:
