@@ -18,7 +18,7 @@ from pipeline.errors import (
     OutboxTooNew,
     OutboxUnavailable,
 )
-from pipeline.outbox.connection import Connection
+from pipeline.outbox.connection import Connect, Connected, Connection
 from pipeline.outbox.version import OLDEST_SQLITE, sqlite_version
 
 #: One file of SQL per version, in order; a file is never changed once released.
@@ -212,12 +212,12 @@ _PRAGMAS = (
 
 
 @asynccontextmanager
-async def writing(path: Path) -> AsyncIterator[Connection]:
+async def writing(path: Path, connect: Connect = Connection) -> AsyncIterator[Connected]:
     """Open the one connection that writes: WAL, every commit flushed to the disk."""
     async with AsyncExitStack() as stack:
         with explained(path):
             connection = await stack.enter_async_context(
-                Connection(
+                connect(
                     str(path),
                     timeout=_BUSY_TIMEOUT,
                     isolation_level=None,
@@ -232,8 +232,8 @@ async def writing(path: Path) -> AsyncIterator[Connection]:
 class Readers:
     """Read-only connections, lent one query at a time."""
 
-    def __init__(self, connections: Sequence[Connection]) -> None:
-        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+    def __init__(self, connections: Sequence[Connected]) -> None:
+        self._idle: asyncio.LifoQueue[Connected] = asyncio.LifoQueue()
         for connection in connections:
             self._idle.put_nowait(connection)
 
@@ -258,14 +258,16 @@ class Readers:
 
 
 @asynccontextmanager
-async def reading(path: Path, count: int = _READERS) -> AsyncIterator[Readers]:
+async def reading(
+    path: Path, count: int = _READERS, connect: Connect = Connection
+) -> AsyncIterator[Readers]:
     """Open read-only connections; they cannot create, write or checkpoint."""
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: ASYNC240, PTH100 - no I/O
     async with AsyncExitStack() as stack:
         with explained(path):
             connections = [
                 await stack.enter_async_context(
-                    Connection(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
+                    connect(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
                 )
                 for _ in range(count)
             ]

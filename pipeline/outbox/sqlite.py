@@ -22,6 +22,7 @@ from pipeline.outbox import (
     Repair,
     Times,
 )
+from pipeline.outbox.connection import Connect, Connection
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
 from pipeline.outbox.facts import SqliteFacts
@@ -229,8 +230,12 @@ def _stamp(connection: sqlite3.Connection) -> None:
 
 
 @asynccontextmanager
-async def open_outbox(path: Path, *, create: bool = True) -> AsyncIterator[SqliteOutbox]:
+async def open_outbox(
+    path: Path, *, create: bool = True, connect: Connect = Connection
+) -> AsyncIterator[SqliteOutbox]:
     """Lock, migrate and open the outbox at `path`; leaving closes it, writing what is handed in.
+
+    `connect` is InLoopConnection on a loop with a time of its own.
 
     Raises OutboxBusy, OutboxTooNew or OutboxError, with a sentence that says what to do; and
     OutboxMissing where there is none and none is to be created.
@@ -239,7 +244,10 @@ async def open_outbox(path: Path, *, create: bool = True) -> AsyncIterator[Sqlit
         require_outbox(path)
     with instance_lock(path):
         migrate(path)
-        async with writing(path) as connection, reading(path) as readers:
+        async with (
+            writing(path, connect) as connection,
+            reading(path, connect=connect) as readers,
+        ):
             writer = Writer(connection)
             task = asyncio.create_task(writer.run(), name="outbox writer")
             try:

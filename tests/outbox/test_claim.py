@@ -154,6 +154,10 @@ class Ticks:
         self.count += 1
         return 0
 
+    def watch(self, connection: sqlite3.Connection) -> None:
+        """Count those of a connection from now on."""
+        connection.set_progress_handler(self, 1)
+
 
 @pytest.mark.parametrize("pick", list(Pick))
 async def test_a_claim_reads_no_more_for_what_waits_or_is_held_back(
@@ -179,7 +183,7 @@ async def test_a_claim_reads_no_more_for_what_waits_or_is_held_back(
         copies.close()
         ticks = Ticks()
         connection = outbox._writer._connection  # noqa: SLF001
-        await connection.set_progress_handler(ticks, 1)
+        await connection.run(ticks.watch)
         await outbox.deliveries.claim("stampede", lines(), pick=pick, now=T0, until=T0 + LEASE)
         steps.append(ticks.count)
     assert steps[1] < 1.5 * steps[0]
