@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from typing import Protocol
 
 import aiohttp
 from aiolimiter import AsyncLimiter
@@ -21,7 +22,7 @@ from pipeline.means import Means
 from pipeline.metrics import Meters
 from pipeline.model import Event
 from pipeline.outbox import Outbox
-from pipeline.plugin import VenueDetails
+from pipeline.plugin import Destination, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
 from pipeline.tokens import Tokens, fingerprint
@@ -48,6 +49,40 @@ class Stages(Struct, kw_only=True):
             deliverer.wake()
 
 
+class Peers(Protocol):
+    """Makes the plug-ins, each with its way to its peer."""
+
+    @property
+    def meters(self) -> Meters:
+        """What counts their requests."""
+
+    def source(self, name: str, settings: SourceSettings) -> Source:
+        """Make the source of this name."""
+
+    def destination(self, name: str, settings: DestinationSettings) -> Destination:
+        """Make the destination of this name."""
+
+
+class PeersOnTheWire:
+    """The peers as they are: reached by HTTP."""
+
+    def __init__(self, http: aiohttp.ClientSession, tokens: Tokens) -> None:
+        self.meters = Meters()
+        self._http = http
+        self._tokens = tokens
+
+    def source(self, name: str, settings: SourceSettings) -> Source:
+        """Make the source of this name."""
+        return make_source(name, settings, self._session(name, settings))
+
+    def destination(self, name: str, settings: DestinationSettings) -> Destination:
+        """Make the destination of this name."""
+        return make_destination(name, settings, self._session(name, settings))
+
+    def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
+        return peer_session(name, settings, self._http, self._tokens, self.meters)
+
+
 class Assembly:
     """Makes the stages of one configuration."""
 
@@ -55,32 +90,37 @@ class Assembly:
         self,
         config: Config,
         outbox: Outbox,
-        http: aiohttp.ClientSession,
-        tokens: Tokens,
+        peers: Peers,
         clock: Clock,
         log: Log,
+        *,
+        dice: random.Random | None = None,
     ) -> None:
         self._config = config
-        self._http = http
-        self._tokens = tokens
+        self._peers = peers
         self._clock = clock
-        self._dice = random.Random()
+        self._dice = dice or random.Random()
         traits = {name: source_traits(settings) for name, settings in config.sources.items()}
-        self._means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
-        self.meters = self._means.meters
+        self._means = Means(
+            outbox=outbox,
+            gatherer=Gatherer(outbox, traits),
+            clock=clock,
+            log=log,
+            meters=peers.meters,
+        )
         self._enriched: Feed[Event] = Feed(_FEED)
         self._owed: dict[str, Feed[int]] = {name: Feed(_FEED) for name in config.destinations}
 
     def stages(self) -> Stages:
         """Make them all."""
         destinations = {
-            name: make_destination(name, settings, self._session(name, settings))
+            name: self._peers.destination(name, settings)
             for name, settings in self._config.destinations.items()
         }
         doors: dict[str, Door] = {}
         enrichers: dict[str, Enricher] = {}
         for name, settings in self._config.sources.items():
-            source = make_source(name, settings, self._session(name, settings))
+            source = self._peers.source(name, settings)
             doors[name] = Door(source=source, keys=settings.webhook_key, arrivals=Feed(_FEED))
             mapped = any(name in destination.sources for destination in destinations.values())
             enrichers[name] = self._enricher(name, settings, doors[name], is_mapped=mapped)
@@ -124,9 +164,6 @@ class Assembly:
 
     def _lane(self) -> Lane:
         return Lane(self._config.retry, self._clock, self._dice)
-
-    def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
-        return peer_session(name, settings, self._http, self._tokens, self.meters)
 
 
 def peer_session(

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from pipeline import purse
 from pipeline.admin import admin_app
-from pipeline.assembly import Assembly, Stages
+from pipeline.assembly import Assembly, PeersOnTheWire, Stages
 from pipeline.clock import SECOND, Clock, SystemClock
 from pipeline.config import Config
 from pipeline.desk import Desk
@@ -54,8 +54,8 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             await outbox.recover(now=clock.now())
             await _park_unconfigured(config, outbox, clock, log)
             tokens = Tokens(tokens_beside(path), clock)
-            assembly = Assembly(config, outbox, http, tokens, clock, log)
-            stages, meters = assembly.stages(), assembly.meters
+            peers = PeersOnTheWire(http, tokens)
+            stages, meters = Assembly(config, outbox, peers, clock, log).stages(), peers.meters
             outbox.watch(meters.committed)
             for name, deliverer in stages.deliverers.items():
                 limit = deliverer.budget.limit

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from pipeline.admin import admin_app
-from pipeline.assembly import Assembly
+from pipeline.assembly import Assembly, PeersOnTheWire
 from pipeline.budget import Budget
 from pipeline.config import load
 from pipeline.desk import Desk
@@ -194,7 +194,8 @@ async def listening(folder: Path, *, body_timeout: float = 5.0) -> AsyncIterator
         outbox = await stack.enter_async_context(open_outbox(config.outbox.path))
         http = await stack.enter_async_context(client())
         tokens = Tokens(folder / "tokens", clock)
-        stages = Assembly(config, outbox, http, tokens, clock, log).stages()
+        peers = PeersOnTheWire(http, tokens)
+        stages = Assembly(config, outbox, peers, clock, log).stages()
         means = Means(outbox=outbox, gatherer=Gatherer(outbox, {}), clock=clock, log=log)
         receiver = Receiver(
             stages.doors, means, max_body=config.server.max_body, body_timeout=body_timeout
