@@ -18,6 +18,7 @@ from pipeline.cli import (
     records,
     run,
     sandbox,
+    simulate,
     status,
     venues,
 )
@@ -61,6 +62,7 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
     records.add,
     backup.add,
     sandbox.add,
+    simulate.add,
 )
 
 
