@@ -22,8 +22,9 @@ class Attempt:
         clock: Clock,
         *,
         priority: int = Priority.URGENT,
+        source: str | None = None,
     ) -> None:
-        self._reserve = budget.take(priority)
+        self._holder = budget.take(priority) if source is None else budget.take(priority, source)
         self._priority = priority
         self._destination = destination
         self._delivery = delivery
@@ -77,9 +78,9 @@ class Attempt:
             return
         self._settled = True
         if self._left:
-            self._budget.ended(reserve=self._reserve)
+            self._budget.ended(self._holder)
         else:
-            self._budget.give_back(self._priority, reserve=self._reserve)
+            self._budget.give_back(self._priority, self._holder)
 
     def ending(self, outcome: Outcome, note: str | None) -> Ending | None:
         """Say how it ended; None if it never left."""

@@ -8,6 +8,7 @@ at once nor stands in a newcomer's way.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable
 
 import msgspec
@@ -32,6 +33,10 @@ _INCIDENT = 2
 _HALF = 10
 _WHOLE = 20
 
+#: In place of the source that holds a slot of the reserve: it is none of it; nobody knows who.
+_NO_RESERVE = ""
+_ANYONE = "?"
+
 #: Of the slots outside the reserve one in so many goes to the oldest of the classes 4 and 5.
 _LESSER = 10
 
@@ -45,9 +50,10 @@ class Budget:
         self.window = round((limit.per + margin) * SECOND)
         self._clock = clock
         self._open = 0
-        #: When slots are free again, and whether they are of the reserve.
-        self._free_at: list[tuple[int, bool]] = []
-        self._reserve_used = 0
+        #: When slots are free again, and who holds them of the reserve.
+        self._free_at: list[tuple[int, str]] = []
+        #: Slots of the reserve that are taken, by their holders.
+        self._reserve: Counter[str] = Counter()
         self._outside = 0
         self._learnt: Restraint | None = None
         self._refusals = 0
@@ -79,7 +85,7 @@ class Budget:
                 age = self._age(ended_at, newest, at_least=-took)
             # An age below 0 is an attempt whose time-out is still to come.
             if age < self.window:
-                self._free(boot - age + self.window, reserve=False)
+                self._free(boot - age + self.window, _NO_RESERVE)
             if age + took < round(self._interval * SECOND):
                 # Nobody knows what it was for: a restart must not be a way around the spacing.
                 next_ = boot - age - took + round(self._interval * SECOND)
@@ -87,9 +93,10 @@ class Budget:
         # Which slots were of the reserve is not written down: the last ones, if so many are used.
         of_reserve = max(self.used - (self.limit.requests - self.reserved), 0)
         self._free_at = [
-            (at, place < of_reserve) for place, (at, _) in enumerate(sorted(self._free_at))
+            (at, _ANYONE if place < of_reserve else _NO_RESERVE)
+            for place, (at, _) in enumerate(sorted(self._free_at))
         ]
-        self._reserve_used = min(of_reserve, len(self._free_at))
+        self._reserve[_ANYONE] = min(of_reserve, len(self._free_at))
         if learnt is not None:
             same = learnt.boot_id == self._clock.boot_id
             age = boot - learnt.boot if same else self._age(learnt.at, newest)
@@ -153,21 +160,31 @@ class Budget:
         """Let the slot that is for classes 4 and 5 go to others, for none of those is due."""
         self._outside += 1
 
-    def take(self, priority: int = Priority.URGENT) -> bool:
-        """Take a slot for a request that is about to leave; tell whether it is of the reserve.
+    def admits(self, source: str) -> bool:
+        """Tell whether a source may take the next slot, should it be one of the reserve.
 
-        To be said again when it ends. What is not urgent spaces the next such from its leaving on.
+        Each may hold of it as many as are still free: one that floods gets half of it, and who
+        comes now and then finds the rest. (Choudhury and Hahne's dynamic threshold.)
+        """
+        free = self._reserve_left()
+        return self.left() > free or self._reserve[source] < free
+
+    def take(self, priority: int = Priority.URGENT, source: str = _ANYONE) -> str:
+        """Take a slot for a request that is about to leave; give who holds it of the reserve.
+
+        That is to be said again when it ends, and empty for a slot outside the reserve. What is not
+        urgent spaces the next such from its leaving on.
         """
         urgent = priority <= Priority.URGENT
-        reserve = urgent and self.left() <= self._reserve_left()
+        holder = source if urgent and self.left() <= self._reserve_left() else _NO_RESERVE
         self._open += 1
-        if reserve:
-            self._reserve_used += 1
+        if holder:
+            self._reserve[holder] += 1
         else:
             self._outside += 1
         if not urgent:
             self._spaced_for = True
-        return reserve
+        return holder
 
     async def leave(self, priority: int) -> None:
         """Take note that the request leaves, for the spacing of the next."""
@@ -180,24 +197,25 @@ class Budget:
             await self._spacing.acquire()
         self._spaced_until = self._clock.boot() + round(self._interval * SECOND)
 
-    def give_back(self, priority: int = Priority.URGENT, *, reserve: bool = False) -> None:
+    def give_back(self, priority: int = Priority.URGENT, holder: str = _NO_RESERVE) -> None:
         """Give back a slot whose request never left."""
         self._open -= 1
-        if reserve:
-            self._reserve_used -= 1
+        if holder:
+            self._reserve[holder] -= 1
         else:
             self._outside -= 1
         if priority > Priority.URGENT:
             self._spaced_for = False
 
-    def ended(self, *, reserve: bool = False) -> None:
+    def ended(self, holder: str = _NO_RESERVE) -> None:
         """Start the window of a slot whose answer or time-out has come."""
         self._open -= 1
-        self._free(self._clock.boot() + self.window, reserve=reserve)
+        self._free(self._clock.boot() + self.window, holder)
 
     def lend(self, longest: float) -> None:
         """Take a slot for a request of another process, which ends within `longest` seconds."""
-        self._free(self._clock.boot() + round(longest * SECOND) + self.window, reserve=False)
+        ends = self._clock.boot() + round(longest * SECOND)
+        self._free(ends + self.window, _NO_RESERVE)
 
     def refused(self, left_at: int) -> None:
         """Learn from an answer 429 to a request that left then, by the boot clock.
@@ -264,7 +282,7 @@ class Budget:
         )
 
     def _reserve_left(self) -> int:
-        return max(self.reserved - self._reserve_used, 0)
+        return max(self.reserved - self._reserve.total(), 0)
 
     def _twentieths(self) -> int:
         if self._learnt is None:
@@ -277,11 +295,12 @@ class Budget:
         now = self._clock.now()
         return at_least if now < newest else max(now - at, at_least)
 
-    def _free(self, at: int, *, reserve: bool) -> None:
-        heapq.heappush(self._free_at, (at, reserve))
+    def _free(self, at: int, holder: str) -> None:
+        heapq.heappush(self._free_at, (at, holder))
 
     def _expire(self) -> None:
         boot = self._clock.boot()
         while self._free_at and self._free_at[0][0] <= boot:
-            _, reserve = heapq.heappop(self._free_at)
-            self._reserve_used -= reserve
+            _, holder = heapq.heappop(self._free_at)
+            if holder:
+                self._reserve[holder] -= 1

@@ -91,7 +91,7 @@ class Deliverer:
                 if delivery is not None:
                     await self._free.acquire()
                     self._under_way.add(delivery.id)
-                    attempt = self._attempt(delivery.id, delivery.priority)
+                    attempt = self._attempt(delivery)
                     work = self._work(delivery, attempt, is_probe=probe)
                     tasks.create_task(work, name=f"deliver d{delivery.id}")
 
@@ -157,7 +157,7 @@ class Deliverer:
                 return delivery
             self.budget.pass_by()
         pick = Pick.LEAST_TRIED if probe else Pick.FIRST
-        return await claim(self._turn.lines(reach), pick=pick)
+        return await claim(self._turn.lines(reach, self.budget.admits), pick=pick)
 
     def _may_go(self, priority: int) -> bool:
         """Tell whether there still is a slot for this class."""
@@ -208,6 +208,14 @@ class Deliverer:
             self._free.release()
             self._owed.ring()
 
-    def _attempt(self, delivery: int | None, priority: int = Priority.URGENT) -> Attempt:
-        ledger = self._outbox.ledger
-        return Attempt(self._name, delivery, self.budget, ledger, self._clock, priority=priority)
+    def _attempt(self, delivery: Delivery | None) -> Attempt:
+        """Take a slot; a token's is nobody's."""
+        return Attempt(
+            self._name,
+            delivery.id if delivery else None,
+            self.budget,
+            self._outbox.ledger,
+            self._clock,
+            priority=delivery.priority if delivery else Priority.URGENT,
+            source=delivery.source if delivery else None,
+        )

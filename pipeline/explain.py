@@ -194,9 +194,7 @@ def _allowance(name: str, budget: BudgetStatus, priority: int, before: Load) -> 
     """Do the arithmetic of an allowance aloud; `before` is what goes before it."""
     urgent = priority <= Priority.URGENT
     fewer = (
-        f", but {budget.allowed} for now, since it was asked too much"
-        if budget.allowed < budget.requests
-        else ""
+        f", but {budget.allowed} for now, after a 429" if budget.allowed < budget.requests else ""
     )
     reserve = budget.reserve * budget.allowed // budget.requests
     kept = "" if urgent else f", of which {reserve} are kept for classes 1-3"

@@ -3,7 +3,7 @@
 So a venue that floods the outbox fills its own line, and holds up no other's.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from pipeline.model import Priority
 from pipeline.outbox import Line
@@ -23,9 +23,15 @@ class Turn:
     def __init__(self, sources: Iterable[str]) -> None:
         self._order = {priority: sorted(sources) for priority in _CLASSES}
 
-    def lines(self, most: int) -> list[Line]:
-        """Give the lines of the classes up to `most`, in the order of going."""
-        return self._lines(priority for priority in _CLASSES if priority <= most)
+    def lines(self, most: int, admits: Callable[[str], bool] = lambda _source: True) -> list[Line]:
+        """Give the lines of the classes up to `most`, in the order of going.
+
+        Of several sources only those that are admitted; an opt-out goes in any case.
+        """
+        lines = self._lines(priority for priority in _CLASSES if priority <= most)
+        if len(self._order[Priority.OPT_OUT]) == 1:
+            return lines
+        return [line for line in lines if line.priority == Priority.OPT_OUT or admits(line.source)]
 
     def lesser(self) -> list[Line]:
         """Give the lines of the visits and tags, of which the oldest goes now and then."""

@@ -105,7 +105,9 @@ def _equation(counts: Mapping[str, int], total: str) -> str:
 def _peers(found: Status) -> Table:
     table = Table("peer", "state", "waiting", "allowance used", "", box=box.SIMPLE_HEAD)
     for name, one in found.destinations.items():
-        spent = f"{one.budget.used} of {one.budget.requests} in {span(one.budget.per_s)}"
+        spent = f"{one.budget.used} of {one.budget.allowed} in {span(one.budget.per_s)}"
+        if one.budget.allowed < one.budget.requests:
+            spent += f" (instead of {one.budget.requests}, after a 429)"
         eta = f"done in about {span(one.eta_s)}" if one.eta_s else ""
         table.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
     for name, source in found.sources.items():

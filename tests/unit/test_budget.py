@@ -114,10 +114,10 @@ async def test_two_that_are_not_urgent_are_not_chosen_before_the_first_has_left(
 ) -> None:
     """The spacing counts from the moment of leaving, and the choice comes before."""
     budget = Budget(_LIMIT, clock)
-    reserve = budget.take(Priority.TAG)
+    holder = budget.take(Priority.TAG)
     assert budget.reach() == Priority.URGENT
     assert budget.next_change() == pytest.approx(9.005), "not at once, or the lane would spin"
-    budget.give_back(Priority.TAG, reserve=reserve)
+    budget.give_back(Priority.TAG, holder)
     assert budget.reach() == Priority.BACKFILL, "what never left has used up no interval"
 
 
@@ -139,7 +139,7 @@ async def test_one_in_ten_outside_the_reserve_is_for_the_lesser_classes(clock: F
     chosen = []
     for _ in range(100):
         chosen.append(budget.is_for_lesser())
-        budget.ended(reserve=budget.take(Priority.NEW))
+        budget.ended(budget.take(Priority.NEW))
     assert [place for place, lesser in enumerate(chosen, 1) if lesser] == [
         10, 20, 30, 40, 50, 60, 70, 80
     ], "none of the reserve"  # fmt: skip
@@ -154,11 +154,41 @@ async def test_one_in_ten_is_for_the_lesser_classes_also_while_the_urgent_take_a
     for window in range(11):
         for _ in range(100):
             lesser += window > 0 and budget.is_for_lesser()
-            budget.ended(reserve=budget.take(Priority.NEW))
+            budget.ended(budget.take(Priority.NEW))
             clock.advance(_PER / 100 if window == 0 else 0)
             if not budget.left():
                 clock.advance(budget.next_change())
     assert lesser == pytest.approx(80, abs=2), "eight of the hundred in each window"
+
+
+async def test_a_source_that_floods_gets_half_of_the_reserve(clock: FakeClock) -> None:
+    """The others find the rest, so that their bookings go at once all the same."""
+    budget = Budget(_LIMIT, clock)
+    taken = 0
+    while budget.left() and budget.admits("floods"):
+        budget.ended(budget.take(Priority.NEW, "floods"))
+        taken += 1
+    assert taken == 80 + 10
+    for source in ("leeds", "york", "leeds", "bath"):
+        assert budget.admits(source)
+        budget.ended(budget.take(Priority.NEW, source))
+    assert not budget.admits("floods")
+    clock.advance(_PER + 0.5)
+    assert budget.admits("floods"), "its slots are free again"
+
+
+async def test_slots_of_the_reserve_come_back_to_it(clock: FakeClock) -> None:
+    """Used or not."""
+    budget = Budget(RateLimit(requests=4, per=Duration(_PER), reserve=4), clock)
+    holders = [budget.take(Priority.NEW, "leeds") for _ in range(2)]
+    assert (holders, budget.admits("leeds")) == (["leeds", "leeds"], False)
+    budget.give_back(Priority.NEW, holders[0])
+    assert budget.admits("leeds")
+    budget.take(Priority.NEW, "leeds")
+    budget.ended(holders[1])
+    assert not budget.admits("leeds")
+    clock.advance(_PER + 0.5)
+    assert budget.admits("leeds")
 
 
 async def test_a_slot_that_is_passed_by_is_not_offered_again(clock: FakeClock) -> None:

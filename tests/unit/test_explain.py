@@ -126,7 +126,7 @@ def test_a_delivery_does_the_arithmetic_of_its_allowance() -> None:
     assert "its turn comes in about 11 s" in tag
     assert "at once" in _delivery(ahead=3)
     fewer = _delivery(_status(used=90, allowed=90), ahead=0)
-    assert "100 requests in 15 min, but 90 for now, since it was asked too much" in fewer
+    assert "100 requests in 15 min, but 90 for now, after a 429" in fewer
     assert "at one request every 10 s its turn comes in about 10 s" in fewer
 
 

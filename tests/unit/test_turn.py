@@ -37,6 +37,18 @@ def test_each_class_has_a_turn_of_its_own() -> None:
     ]  # fmt: skip
 
 
+def test_who_is_not_admitted_has_no_line_but_for_opt_outs() -> None:
+    """A venue that floods has had its share of the reserve; whoever opts out waits for nobody."""
+    lines = Turn(["leeds", "york"]).lines(Priority.NEW, lambda source: source == "york")
+    assert _named(lines) == [(1, "leeds"), (1, "york"), (2, "york")]
+
+
+def test_a_venue_by_itself_has_all_to_itself() -> None:
+    """There is nobody for whom anything were to be kept."""
+    lines = Turn(["leeds"]).lines(Priority.NEW, lambda _: False)
+    assert _named(lines) == [(1, "leeds"), (2, "leeds")]
+
+
 def test_the_lesser_classes_are_visits_and_tags() -> None:
     """Backfill has all the time in the world."""
     assert _named(Turn(["leeds"]).lesser()) == [(4, "leeds"), (5, "leeds")]
