@@ -14,6 +14,7 @@ from pipeline.errors import OutboxUnavailable
 from pipeline.model import Action, Booking, DeliveryKind, DeliveryState, Origin, Phase, Priority
 from pipeline.outbox import Intent
 from pipeline.plugins import DESTINATIONS, SOURCES
+from pipeline.sandbox.faults import Fault
 from pipeline.sandbox.settings import StampedeSettings, StampedeVenue
 from pipeline.settings import Duration, Keys, RateLimit, Secret
 from pipeline.simulation.clock import MONDAY, VirtualClock
@@ -48,6 +49,8 @@ class Setup(Struct, frozen=True, kw_only=True):
     token_lifetime: int = 86_400
     #: How much faster our clocks run than Stampede's; NTP slews by up to 500 in a million.
     drift: float = 0.0
+    #: What Stampede commits besides: errors, unexpected 429s, garbage, resets, no answers.
+    faults: tuple[Fault, ...] = ()
     stampede: Latency = Latency()
     roller: Latency = Latency()
     stampede_outages: tuple[tuple[float, float], ...] = ()
@@ -68,6 +71,8 @@ class World:
         networks: dict[str, Network] = {}
         for name in self._destinations():
             made = SimulatedStampede(self._sandbox(), self._their_time)
+            for fault in setup.faults:
+                made.fault(fault)
             self.stampedes[name] = made
             networks[name] = Network(
                 made.take,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from pipeline.sandbox.faults import Fault
 from pipeline.simulation.mishaps import Mishaps
 from pipeline.simulation.network import Latency
 from pipeline.simulation.world import Setup
@@ -9,20 +10,25 @@ from tests.simulation.experiments import keep_the_allowance, newcomers_wait, oth
 
 #: Some answers never come, and some only when nobody waits for them any more.
 _SLOW = Latency(least=0.05, usual=2.0, slow_share=0.05, slow=40.0)
+_FAULTS = (
+    *(Fault(kind=kind, rate=0.01) for kind in ("500", "garbage", "reset", "timeout")),
+    *(Fault(kind=kind, rate=0.01, after=True) for kind in ("reset", "timeout")),
+    Fault(kind="429", rate=0.002, retry_after=120),
+)
 _USUAL = Latency(least=0.05, usual=0.95)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-def test_no_window_ever_has_too_many_whatever_happens_to_us(seed: int) -> None:
+@pytest.mark.parametrize(("seed", "faults"), [(1, ()), (2, _FAULTS)], ids=["slow", "faulty"])
+def test_no_window_ever_has_too_many_whatever_happens(seed: int, faults: tuple[Fault, ...]) -> None:
     """A strict peer refuses what is too much, and nobody knows when it forgives."""
     kept = keep_the_allowance(
         Setup(
             seed=seed,
             requests=10,
-            first_contact="trust",
             token_lifetime=7200,
             drift=0.0004,
             stampede=_SLOW,
+            faults=faults,
         ),
         Mishaps(restarts=20, crashes=5, reboots=2, clock_steps=6),
         days=2.0,
