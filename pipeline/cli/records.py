@@ -213,12 +213,15 @@ def _change(options: argparse.Namespace) -> int:
 
 
 async def _count(config: Config, kind: _Kind, owner: str | None) -> int:
+    """Count what a retry of all that is parked would touch."""
     async with read_outbox(config.outbox.path) as outbox:
-        return sum(
+        parked = sum(
             one.n
             for one in await outbox.overview.counts()
             if one.what == kind.one and one.state == "parked" and owner in {None, one.owner}
         )
+        left_alone = await outbox.records.in_doubt(owner) if kind is _DELIVERIES else 0
+    return parked - left_alone
 
 
 async def _do(
@@ -239,16 +242,16 @@ async def _do(
     for reason in refused:
         complain(reason)
     if not numbers and kind is _DELIVERIES:
-        await _tell_of_doubts(config)
+        await _tell_of_doubts(config, owner)
     verb = "will be tried again" if action == "retry" else "dropped"
     console().print(f"{ids:,} {kind.one if ids == 1 else kind.name} {verb}.")
     return EXIT_FAILED if refused else 0
 
 
-async def _tell_of_doubts(config: Config) -> None:
+async def _tell_of_doubts(config: Config, owner: str | None) -> None:
     """Say what a retry of everything leaves alone."""
     async with read_outbox(config.outbox.path) as outbox:
-        if await outbox.records.deliveries(state="parked", reason=_IN_DOUBT, limit=1):
+        if await outbox.records.in_doubt(owner):
             complain(
                 f"Left alone is what parked with {_IN_DOUBT}: it may have been done. Look at the "
                 f"destination, then retry or drop each by its id "
@@ -312,6 +315,8 @@ async def _all_batches(
 @asynccontextmanager
 async def _desk(config: Config) -> AsyncIterator[Desk]:
     async with open_outbox(config.outbox.path, create=False) as outbox:
+        # Nobody works on what a daemon that ended without a word had begun.
+        await outbox.recover(now=SystemClock().now())
         yield Desk(outbox.records, outbox.repair, SystemClock(), lambda: None)
 
 

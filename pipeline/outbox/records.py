@@ -193,6 +193,15 @@ class SqliteRecords:
                  LIMIT ?3"""
         return await self._ids(sql, (before, destination, limit))
 
+    async def in_doubt(self, destination: str | None) -> int:
+        """Count the parked deliveries of unknown outcome."""
+        sql = """SELECT count(*) FROM delivery INDEXED BY delivery_reason
+                 WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery'
+                                       AND state = 'parked' AND (?1 IS NULL OR owner = ?1))
+                   AND state = 'parked' AND reason = 'unknown outcome'"""
+        [count] = await self._readers.row(sql, (destination,))
+        return int(count)
+
     async def _pairs(
         self, what: str, *, owner: str | None, state: str | None
     ) -> list[tuple[str, str]]:

@@ -94,6 +94,7 @@ async def _looked_at(outbox: SqliteOutbox) -> None:
     await outbox.records.standing(1)
     await outbox.records.parked_events(None, before=T0, limit=500)
     await outbox.records.parked_deliveries("stampede", before=T0, limit=500)
+    await outbox.records.in_doubt("stampede")
     await outbox.repair.retry_events([1], now=T0)
     await outbox.repair.retry_deliveries([1, 2, 3], now=T0)
     await outbox.repair.drop_deliveries([1], now=T0)
