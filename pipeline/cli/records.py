@@ -4,13 +4,13 @@ import argparse
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -24,6 +24,7 @@ from pipeline.cli.common import (
     configuration,
     console,
     print_json,
+    table,
 )
 from pipeline.client import Refused, call, fetch_status
 from pipeline.clock import SystemClock
@@ -46,8 +47,11 @@ class _Kind(Struct, frozen=True, kw_only=True):
     owner: str
     states: Sequence[str]
     columns: Sequence[str]
+    #: Of these, what a narrow terminal has no room for.
+    spare: Collection[str]
     detail: str
     detail_columns: Sequence[str]
+    detail_spare: Collection[str]
 
 
 _EVENTS = _Kind(
@@ -57,8 +61,10 @@ _EVENTS = _Kind(
     owner="source",
     states=list(EventState),
     columns=("id", "source", "kind", "action", "reference", "state", "reason", "received_at"),
+    spare={"kind", "action"},
     detail="deliveries",
     detail_columns=("id", "destination", "kind", "state", "reason", "updated_at"),
+    detail_spare={"updated_at"},
 )
 _DELIVERIES = _Kind(
     name="deliveries",
@@ -67,9 +73,18 @@ _DELIVERIES = _Kind(
     owner="destination",
     states=list(DeliveryState),
     columns=("id", "destination", "kind", "reference", "state", "reason", "attempts", "due_at"),
+    spare={"attempts", "due_at"},
     detail="attempts",
     detail_columns=("id", "at", "method", "path", "status", "outcome", "note"),
+    detail_spare={"id", "outcome"},
 )
+
+#: Columns of a terminal on which all of a table has room.
+_ROOMY = 100
+
+#: What people copy is not broken; a reference only if it is longer than so many characters.
+_UNBROKEN = {"id", "reference", "state"}
+_LONGEST = 24
 
 _STYLES = {"parked": "red", "waiting": "yellow", "done": "green", "delivered": "green"}
 
@@ -147,7 +162,8 @@ def _list(options: argparse.Namespace) -> int:
     elif not found:
         console().print(f"There are no {kind.name} like that.")
     else:
-        console().print(_table(found, kind.columns))
+        out = console()
+        out.print(_table(out, found, kind.columns, kind.spare))
     return 0
 
 
@@ -183,7 +199,7 @@ def _show(options: argparse.Namespace) -> int:
             facts.add_row(name, _styled(name, value))
     out.print(facts)
     if details:
-        out.print(_table(details, kind.detail_columns))
+        out.print(_table(out, details, kind.detail_columns, kind.detail_spare))
     return 0
 
 
@@ -327,11 +343,17 @@ def _number(text: str, kind: _Kind) -> int:
     return int(found[1])
 
 
-def _table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+def _table(
+    out: Console, rows: Sequence[Row], columns: Sequence[str], spare: Collection[str]
+) -> Table:
+    shown = [name for name in columns if out.width >= _ROOMY or name not in spare]
+    made = table(*shown)
+    for column, name in zip(made.columns, shown, strict=True):
+        if name in _UNBROKEN:
+            column.min_width = min(max(len(str(row[name] or "")) for row in rows), _LONGEST)
     for row in rows:
-        table.add_row(*(_styled(name, row[name]) for name in columns))
-    return table
+        made.add_row(*(_styled(name, row[name]) for name in shown))
+    return made
 
 
 def _styled(name: str, value: object) -> str:

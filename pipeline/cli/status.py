@@ -4,7 +4,6 @@ import argparse
 import asyncio
 from collections.abc import Mapping
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,6 +15,7 @@ from pipeline.cli.common import (
     configuration,
     console,
     print_json,
+    table,
 )
 from pipeline.client import fetch_status
 from pipeline.clock import SystemClock, span
@@ -103,15 +103,15 @@ def _equation(counts: Mapping[str, int], total: str) -> str:
 
 
 def _peers(found: Status) -> Table:
-    table = Table("peer", "state", "waiting", "allowance used", "", box=box.SIMPLE_HEAD)
+    shown = table("peer", "state", "waiting", "allowance used", "")
     for name, one in found.destinations.items():
         spent = f"{one.budget.used} of {one.budget.requests} in {span(one.budget.per_s)}"
         eta = f"done in about {span(one.eta_s)}" if one.eta_s else ""
-        table.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
+        shown.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
     for name, source in found.sources.items():
         heard = (source.last_event_at or "none since the start").removesuffix("Z").split(".")[0]
-        table.add_row(name, _state(source.state), "", "", f"last event: {heard}")
-    return table
+        shown.add_row(name, _state(source.state), "", "", f"last event: {heard}")
+    return shown
 
 
 def _state(state: str) -> str:
