@@ -79,6 +79,19 @@ _DELIVERIES = _Kind(
     detail_spare={"id", "outcome"},
 )
 
+_RETRY = "Says how many it will touch, and asks first."
+_DROP = {
+    "events": """\
+Says how many it will touch, and asks first. What is dropped is ignored from now on; a newer event
+of the booking is processed all the same.
+""",
+    "deliveries": """\
+Says how many it will touch, and asks first. What waits for a guest goes with it. A newer event of
+the booking is sent all the same; but a registration that parked with unknown outcome counts as done
+from then on, and its booking is not registered again.
+""",
+}
+
 #: Columns of a terminal on which all of a table has room.
 _ROOMY = 100
 
@@ -105,8 +118,8 @@ def add(commands: Commands) -> None:
         actions = made.add_subparsers(title="actions", metavar="ACTION", required=True)
         _add_list(actions, kind)
         _add_show(actions, kind)
-        _add_change(actions, kind, "retry", "try again, at once")
-        _add_change(actions, kind, "drop", "let go: nothing more is done for it")
+        _add_change(actions, kind, "retry", "try again, at once", _RETRY)
+        _add_change(actions, kind, "drop", "let go: nothing more is done for it", _DROP[kind.name])
 
 
 def _add_list(actions: Commands, kind: _Kind) -> None:
@@ -134,8 +147,8 @@ def _add_show(actions: Commands, kind: _Kind) -> None:
     made.set_defaults(command=_show, kind=kind)
 
 
-def _add_change(actions: Commands, kind: _Kind, name: str, summary: str) -> None:
-    made = add_command(actions, name, summary, "Says how many it will touch, and asks first.")
+def _add_change(actions: Commands, kind: _Kind, name: str, summary: str, about: str) -> None:
+    made = add_command(actions, name, summary, about)
     made.add_argument("ids", metavar="ID", nargs="*", help=f"such as {kind.letter}5")
     if name == "retry":
         made.add_argument(
