@@ -40,6 +40,8 @@ class Stages(Struct, kw_only=True):
     enrichers: Mapping[str, Enricher]
     intender: Intender
     deliverers: Mapping[str, Deliverer]
+    #: By destination: what its requests are counted under.
+    peers: Mapping[str, str]
 
     def wake(self) -> None:
         """Let all look at the outbox at once: somebody has changed it by hand."""
@@ -145,6 +147,7 @@ class Assembly:
                 )
                 for name, destination in destinations.items()
             },
+            peers={name: _peer(name, one) for name, one in self._config.destinations.items()},
         )
 
     def _enricher(
@@ -176,7 +179,12 @@ def peer_session(
     """Make the way to a peer; its token is found by the credentials that fetched it."""
     secret = settings.client_secret.reveal()
     credentials = fingerprint(settings.base_url, settings.client_id, secret)
-    return PeerSession(f"{settings.type}.{name}", http, tokens, credentials, meters)
+    return PeerSession(_peer(name, settings), http, tokens, credentials, meters)
+
+
+def _peer(name: str, settings: SourceSettings | DestinationSettings) -> str:
+    """Name a peer among all: a source and a destination may be called the same."""
+    return f"{settings.type}.{name}"
 
 
 def source_traits(settings: SourceSettings) -> SourceTraits:

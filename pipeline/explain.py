@@ -22,6 +22,22 @@ _HELP = {
         "It is authentic, but not what ROLLER documents. It is kept as it came: a newer version "
         "may read it, with `pipeline events retry`."
     ),
+    "the message names two bookings": (
+        "It is authentic, but says two things at once, so neither is believed. It is kept as it "
+        "came; please report it, without the guest's data."
+    ),
+    "the source does not know the booking": (
+        "ROLLER has no such booking (any more): was it made at another venue?"
+    ),
+    "the source does not know the customer": (
+        "ROLLER has no such guest (any more): was the booking made at another venue?"
+    ),
+    "ROLLER's answer for the booking cannot be read": (
+        "It is not what ROLLER documents; please report it, without the guest's data."
+    ),
+    "ROLLER answered": (
+        "ROLLER refuses to tell; the number is HTTP's. `pipeline check --online` tries the key."
+    ),
     "not configured": (
         "Its source, or the destination's entry in `venues`, is in the configuration no more. "
         "Put it back, restart, and retry."
@@ -36,6 +52,22 @@ _HELP = {
         "retry: a repetition would count twice."
     ),
     "guest d": "What is sent for this guest failed; retrying either brings both back.",
+    "the guest is on none of the first": (
+        "Stampede's search for the e-mail finds too many others, so it is not known whether the "
+        "guest is there, and with which consent. See to the guest at Stampede by hand."
+    ),
+    "the currency": "The venue's currency is in its configuration, or comes from ROLLER.",
+    "the amount": "Rounding would be a guess about somebody's money. Correct it at ROLLER.",
+    "the address of the request": "Is the destination's base_url right?",
+    "Stampede answered 404": (
+        "Stampede does not know what the request names: a guest who was deleted there, or a "
+        "venue's serial; `pipeline check --online` tries the serials."
+    ),
+    "Stampede answered 4": (
+        "Stampede refuses it as it is; its own words, if it gave any, follow the number. What is "
+        "wrong with the booking or the guest is corrected at ROLLER, whose next message about it "
+        "is sent by itself."
+    ),
     "dropped by hand": "Somebody dropped it; a newer event of the booking is sent all the same.",
     "draft": "Drafts are not sent; when the booking is confirmed, ROLLER sends a message anew.",
     "restored": (
@@ -49,6 +81,12 @@ _HELP = {
     "minor": "Nobody under 18 is sent anywhere.",
     "already told": "The destination knows exactly this already, so no request is spent on it.",
     "already registered": "In mode registration a booking is registered once, for ever.",
+    "goes with the registration": (
+        "In mode registration the booking's own call tells of its guest and its tags too."
+    ),
+    "a newer booking's status stands": (
+        "The guest has a booking that changed later, and one tag says how the newest stands."
+    ),
     "cancelled before it was registered": (
         "It was never told to the destination, and nothing is to be taken back there."
     ),
@@ -57,6 +95,24 @@ _HELP = {
     "not used": "Messages of this kind are of no use to any destination.",
     "erased": "The person was erased.",
 }
+
+#: Why something waits that is in no trouble of its own.
+_WAITS = {
+    "the source does not know the customer yet": (
+        "A guest who was made with the booking may be there a little later."
+    ),
+    "the source does not tell the venue": "Times and amounts depend on it.",
+    "the venue's details are not known yet": "They are asked from ROLLER, or can be configured.",
+    "the guest cannot be asked for": (
+        "What was fetched is too old to be sent: consent may have changed since."
+    ),
+    "the guest is not fetched anew": (
+        "What was fetched is too old to be sent: consent may have changed since."
+    ),
+    "the guest is older than": "It is fetched again once the clock has passed that time.",
+}
+
+_IN_DOUBT = "unknown outcome"
 
 _CLASSES = {
     1: "opt-outs",
@@ -93,7 +149,7 @@ def explain_event(story: EventStory, status: Status, now: datetime) -> list[str]
         case "waiting":
             said.append(_waiting_event(story, status, now))
         case "processing":
-            said.append("It is being processed right now: its customer is fetched from ROLLER.")
+            said.append(_processing_event(status))
         case "done":
             made = [one["id"] for one in row.get("deliveries", ())]
             rest = f"{_join(made)} came of it." if made else "nothing is owed for it."
@@ -118,7 +174,7 @@ def explain_delivery(story: DeliveryStory, status: Status, now: datetime) -> lis
         case "waiting":
             said += _waiting_delivery(story, status, now)
         case "sending":
-            said.append("Its request is on its way right now.")
+            said.append(_sending_delivery(status))
         case "delivered":
             said.append(f"It was delivered {since}.")
         case "superseded":
@@ -127,9 +183,9 @@ def explain_delivery(story: DeliveryStory, status: Status, now: datetime) -> lis
             said += [f"Nothing is sent for it: {reason}.", _help(reason)]
         case "parked":
             said += [f"It is parked, and a person must look: {reason}.", _help(reason)]
-            said.append(f"When it can work: `pipeline deliveries retry {row['id']}`.")
+            said.append(_way_out(row))
         case "dropped":
-            said += [f"It was let go {since}: {reason}.", _help(reason)]
+            said += [f"It was let go {since}: {reason}.", _of_dropped(row)]
         case _:
             said.append(f"It is {row['state']}{f': {reason}' if reason else ''}.")
     return [one for one in [*said, _last_attempt(row, now)] if one]
@@ -138,9 +194,7 @@ def explain_delivery(story: DeliveryStory, status: Status, now: datetime) -> lis
 def _waiting_event(story: EventStory, status: Status, now: datetime) -> str:
     row = story.row
     peer = status.sources.get(row["source"])
-    tried = (
-        f" It was tried {_times(row['attempts'])}; last: {row['reason']}." if row["reason"] else ""
-    )
+    tried = " ".join(["", *_tried(row["attempts"], row["reason"])])
     if not status.running:
         return f"It waits, and no daemon is running.{tried}"
     if peer is not None and peer.state not in {"up", "key_mismatch"}:
@@ -156,10 +210,8 @@ def _waiting_event(story: EventStory, status: Status, now: datetime) -> str:
 
 def _waiting_delivery(story: DeliveryStory, status: Status, now: datetime) -> list[str]:
     row, standing = story.row, story.standing
-    said = []
-    if row["reason"]:
-        tried = standing.tried if standing is not None else 1
-        said.append(f"It was tried {_times(tried)}; last: {row['reason']}.")
+    said: list[str] = []
+    said += _tried(standing.tried if standing is not None else 1, row["reason"])
     if standing is not None and standing.waits_for is not None:
         guest = f"d{standing.waits_for}"
         return [
@@ -188,6 +240,52 @@ def _waiting_delivery(story: DeliveryStory, status: Status, now: datetime) -> li
         before = load(story.owed, until=(row["priority"], part))
         said.append(_allowance(row["destination"], peer.budget, row["priority"], before))
     return said
+
+
+def _tried(times: int, reason: str | None) -> list[str]:
+    """Tell what came of it so far; what its peer's trouble held up was not tried itself."""
+    if not reason:
+        return []
+    why = next((text for start, text in _WAITS.items() if reason.startswith(start)), "")
+    so_far = f"It was tried {_times(times)}; last" if times else "What held it up last"
+    return [f"{so_far}: {reason}.", *([why] if why else [])]
+
+
+def _processing_event(status: Status) -> str:
+    if status.running:
+        return "It is being processed right now: its customer is fetched from ROLLER."
+    return "It was being processed when the daemon ended; the next start begins it again."
+
+
+def _sending_delivery(status: Status) -> str:
+    if status.running:
+        return "Its request is on its way right now."
+    return (
+        "Its request was on its way when the daemon ended, and what came of it is not known. The "
+        "next start goes on with it: what may be told twice is told again, and a registration is "
+        "parked for a person to look."
+    )
+
+
+def _way_out(row: Row) -> str:
+    if row["reason"] == _IN_DOUBT:
+        return (
+            f"If it is not there: `pipeline deliveries retry {row['id']}`. If it is: `pipeline "
+            f"deliveries drop {row['id']}`, after which the booking counts as registered."
+        )
+    return f"When it can work: `pipeline deliveries retry {row['id']}`."
+
+
+def _of_dropped(row: Row) -> str:
+    """Tell what dropping it means: what was in doubt counts as done."""
+    attempts: Sequence[Row] = row.get("attempts", ())
+    if attempts and attempts[0]["outcome"] == "unknown":
+        return (
+            "Somebody dropped it. If it was a registration of unknown outcome, the booking counts "
+            "as registered and is not registered again; else a newer event of it is sent all the "
+            "same."
+        )
+    return _help(row["reason"])
 
 
 def _allowance(name: str, budget: BudgetStatus, priority: int, before: Load) -> str:

@@ -62,8 +62,8 @@ class Fetcher:
         """
         pause = max(self.lane.breaker.wait(), _PAUSE)
         if self.lane.breaker.is_open:
-            raise Outdated(f"{self._name} cannot be asked for the guest: {self.lane.last_error}",
-                           after=pause)  # fmt: skip
+            reason = f"the guest cannot be asked for at {self._name}: {self.lane.last_error}"
+            raise Outdated(reason, after=pause)
         try:
             guest = await self.guest(customer)
         except OutboxUnavailable:

@@ -9,7 +9,14 @@ from datetime import datetime
 from msgspec import Struct
 from rich.markup import escape
 
-from pipeline.cli.common import Commands, add_command, configuration, console, print_json
+from pipeline.cli.common import (
+    Commands,
+    add_command,
+    complain,
+    configuration,
+    console,
+    print_json,
+)
 from pipeline.cli.status import current_status
 from pipeline.clock import SystemClock, micros, moment
 from pipeline.config import Config
@@ -17,6 +24,7 @@ from pipeline.errors import PipelineError
 from pipeline.explain import DeliveryStory, EventStory, explain_delivery, explain_event
 from pipeline.outbox import Owed, Records
 from pipeline.outbox.sqlite import read_outbox
+from pipeline.status import Status
 
 _ID = re.compile(r"([ed])([0-9]{1,18})")
 
@@ -42,7 +50,12 @@ def add(commands: Commands) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    stories = asyncio.run(_stories(configuration(options), options.id.strip()))
+    config = configuration(options)
+    status = asyncio.run(current_status(config))
+    stories = asyncio.run(_stories(config, options.id.strip(), status))
+    if status.started_at is None:
+        for reason in status.reasons:
+            complain(f"Read from the outbox: {reason}")
     if options.json:
         print_json(stories)
         return 0
@@ -54,8 +67,7 @@ def _explain(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _stories(config: Config, name: str) -> list[_Story]:
-    status = await current_status(config)
+async def _stories(config: Config, name: str, status: Status) -> list[_Story]:
     now = moment(SystemClock().now())
     async with read_outbox(config.outbox.path) as outbox:
         events, deliveries = await _find(outbox.records, name)

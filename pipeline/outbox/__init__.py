@@ -471,6 +471,9 @@ class Records(Protocol):
         None of unknown outcome: each of these may have been done, and wants to be looked at.
         """
 
+    async def in_doubt(self, destination: str | None) -> int:
+        """Count the parked deliveries of unknown outcome, which `parked_deliveries` leaves out."""
+
 
 class Repair(Protocol):
     """What people may change; a call is one transaction, so they hand in some hundreds at most."""

@@ -68,9 +68,7 @@ def instance_lock(path: Path) -> Iterator[None]:
     if path.is_dir():
         msg = f"{path}: is a folder, not a file"
         raise OutboxError(msg)
-    # Beside the file itself, also when the path is a link to it.
-    real = path.resolve()
-    lock = real.with_name(real.name + ".lock")
+    lock = lock_of(path)
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
@@ -90,6 +88,12 @@ def instance_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def lock_of(path: Path) -> Path:
+    """Name the lock's file: beside the file itself, also when the path is a link to it."""
+    real = path.resolve()
+    return real.with_name(real.name + ".lock")
 
 
 def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
@@ -129,12 +133,20 @@ def require_current(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: PTH100 - no I/O
     with explained(path), closing(sqlite3.connect(uri, uri=True)) as connection:
         version = schema_version(connection, path, len(migrations))
+        if version and not _has_tables(connection):
+            msg = f"{path}: calls itself an outbox, and lacks its tables: restore a backup"
+            raise OutboxError(msg)
     if version < len(migrations):
         msg = (
             f"{path}: has schema version {version}, this pipeline needs {len(migrations)}: "
             "start the daemon once, which migrates it"
         )
         raise OutboxError(msg)
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    [found] = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'counter'")
+    return bool(found[0])
 
 
 def schema_version(

@@ -14,19 +14,29 @@ from pipeline.model import EventState
 from pipeline.outbox import Row, Standing
 from pipeline.outbox.file import Readers
 
-_OPEN = (EventState.WAITING, EventState.PROCESSING)
-
 #: Each in the words of its partial index.
 _EVENTS_ENDED = """
     SELECT id FROM event
     WHERE source = ? AND state = ? AND state IN ('done', 'ignored', 'parked')
     ORDER BY id DESC LIMIT ?
 """
-#: Those that are due last: the newest, but for what failed and waits for its next try.
-_EVENTS_OPEN = """
+#: What waits is looked for among the newest first, where most of it is.
+_EVENTS_WAITING_NEWEST = """
     SELECT id FROM event
-    WHERE source = ? AND state = ? AND state IN ('waiting', 'processing')
-    ORDER BY due_at DESC LIMIT ?
+    WHERE id > (SELECT max(id) FROM event) - 2000 AND +source = ? AND state = ?
+    ORDER BY id DESC LIMIT ?
+"""
+#: Else all that waits of a source is looked at, in its index alone. What is due last is the newest,
+#: but for what failed and waits for its next try: read in that order, little is sorted.
+_EVENTS_WAITING = """
+    SELECT id FROM (SELECT id FROM event
+                    WHERE source = ? AND state = ? AND state IN ('waiting', 'processing')
+                    ORDER BY due_at DESC LIMIT -1)
+    ORDER BY id DESC LIMIT ?
+"""
+_EVENTS_PROCESSING = """
+    SELECT id FROM event
+    WHERE source = ? AND state = ? AND state = 'processing' ORDER BY id DESC LIMIT ?
 """
 
 #: A reason is looked for among the newest first, where one that many have is found at once.
@@ -112,10 +122,21 @@ class SqliteRecords:
             ids = await self._ids("SELECT id FROM event ORDER BY id DESC LIMIT ?", (limit,))
             return await self._rows("events", ids)
         found = [
-            await self._ids(_EVENTS_OPEN if pair[1] in _OPEN else _EVENTS_ENDED, (*pair, limit))
+            await self._events_of(*pair, limit)
             for pair in await self._pairs("event", owner=source, state=state)
         ]
         return await self._rows("events", _newest(found, limit))
+
+    async def _events_of(self, source: str, state: str, limit: int) -> list[int]:
+        wanted = (source, state, limit)
+        match state:
+            case EventState.WAITING:
+                ids = await self._ids(_EVENTS_WAITING_NEWEST, wanted)
+                return ids if len(ids) == limit else await self._ids(_EVENTS_WAITING, wanted)
+            case EventState.PROCESSING:
+                return await self._ids(_EVENTS_PROCESSING, wanted)
+            case _:
+                return await self._ids(_EVENTS_ENDED, wanted)
 
     async def deliveries(
         self,
@@ -214,6 +235,15 @@ class SqliteRecords:
                    AND state = 'parked' AND updated_at <= ?1 AND reason IS NOT 'unknown outcome'
                  LIMIT ?3"""
         return await self._ids(sql, (before, destination, limit))
+
+    async def in_doubt(self, destination: str | None) -> int:
+        """Count the parked deliveries of unknown outcome."""
+        sql = """SELECT count(*) FROM delivery INDEXED BY delivery_reason
+                 WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery'
+                                       AND state = 'parked' AND (?1 IS NULL OR owner = ?1))
+                   AND state = 'parked' AND reason = 'unknown outcome'"""
+        [count] = await self._readers.row(sql, (destination,))
+        return int(count)
 
     async def _pairs(
         self, what: str, *, owner: str | None, state: str | None

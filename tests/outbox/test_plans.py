@@ -33,14 +33,15 @@ _AT_START = "'not configured'"
 #: Reads the newest rows and no more.
 _NEWEST = re.compile(r"SELECT id FROM (event|delivery) ORDER BY id DESC LIMIT 50")
 
-#: Of one booking, one guest or the entries that were asked for; and a listing by reason, which
-#: keeps the newest of what it finds in the index of reasons (`make bench` has its time).
+#: Of one booking, one guest or the entries that were asked for; and listings by reason or of what
+#: waits, which keep the newest of what they find in an index (`make bench` has their time).
 _SMALL_SORTS = (
     "n.as_of",
     "SELECT id, state FROM delivery",
     "SELECT started_at",
     "INDEXED BY delivery_reason",
     "LIMIT 2000",
+    "ORDER BY due_at DESC LIMIT -1",
 )
 
 
@@ -91,7 +92,7 @@ async def _everything(outbox: SqliteOutbox) -> None:
 
 async def _looked_at(outbox: SqliteOutbox) -> None:
     """Ask all that people ask."""
-    for state in (None, "waiting", "parked"):
+    for state in (None, "waiting", "processing", "parked"):
         for owner in (None, "leeds"):
             await outbox.records.events(state=state, source=owner, limit=50)
         for owner in (None, "stampede"):
@@ -103,6 +104,7 @@ async def _looked_at(outbox: SqliteOutbox) -> None:
     await outbox.records.standing(1)
     await outbox.records.parked_events(None, before=T0, limit=500)
     await outbox.records.parked_deliveries("stampede", before=T0, limit=500)
+    await outbox.records.in_doubt("stampede")
     await outbox.repair.retry_events([1], now=T0)
     await outbox.repair.retry_deliveries([1, 2, 3], now=T0)
     await outbox.repair.drop_deliveries([1], now=T0)
@@ -133,6 +135,37 @@ async def test_no_statement_reads_or_sorts_a_whole_table(outbox: SqliteOutbox, p
         look.close()
     assert len(seen) > 40
     assert not bad, chr(10).join(map(str, bad))
+
+
+async def test_a_listing_of_what_waits_reads_no_row_but_the_newest(
+    outbox: SqliteOutbox, path: Path
+) -> None:
+    """A million may wait, each with its body."""
+    await outbox.intake.accept(arrival("waits"))
+    await claimed(outbox, "begun")
+    seen: list[str] = []
+    idle = outbox.facts._readers._idle  # type: ignore[attr-defined]  # noqa: SLF001
+    readers = [idle.get_nowait() for _ in range(idle.qsize())]
+    for connection in readers:
+        await connection.set_trace_callback(seen.append)
+        idle.put_nowait(connection)
+    assert len(await outbox.records.events(source="leeds", limit=50)) == 2
+    look = sqlite3.connect(path)
+    try:
+        steps = {
+            step
+            for sql in seen
+            if sql.lstrip().startswith("SELECT id FROM")
+            for *_, step in look.execute(f"EXPLAIN QUERY PLAN {sql}")
+        }
+    finally:
+        look.close()
+    assert {step for step in steps if re.match(r"(SCAN|SEARCH) event", step)} == {
+        "SEARCH event",
+        "SEARCH event USING INTEGER PRIMARY KEY (rowid>?)",
+        "SEARCH event USING COVERING INDEX event_due (source=?)",
+        "SEARCH event USING INDEX event_processing (source=?)",
+    }
 
 
 async def test_all_rows_are_counted_without_reading_one(outbox: SqliteOutbox, path: Path) -> None:

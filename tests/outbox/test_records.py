@@ -1,5 +1,6 @@
 """What people ask of the outbox is answered from indexes, in the rows of the views."""
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,30 @@ async def test_events_are_listed_newest_first_by_state_and_source(outbox: Sqlite
     assert await ids(source="york", state="done") == []
     assert await ids(source="nowhere") == []
     assert [row["id"] for row in await records.events(limit=1, state="done")] == ["e2"]
+
+
+@pytest.mark.parametrize("newer", [0, 2100], ids=["few", "many newer"])
+async def test_what_was_given_back_stands_where_it_came(
+    outbox: SqliteOutbox, path: Path, newer: int
+) -> None:
+    """The newest first, whatever its next try; also where others have come since."""
+    for number in range(4):
+        await outbox.intake.accept(arrival(f"w{number}"))
+    for number, later in ((1, 500), (3, 100)):
+        await outbox.events.claim([number], now=T0, until=T0 + 1)
+        due = T0 + later
+        await outbox.events.give_back(number, due_at=due, reason="x", failed=True, now=T0)
+    await outbox.events.claim([2], now=T0, until=T0 + 900)
+    others = [arrival(f"o{number}", source="york") for number in range(newer)]
+    await asyncio.gather(*map(outbox.intake.accept, others))
+
+    async def ids(limit: int, **wanted: str) -> list[str]:
+        return [row["id"] for row in await outbox.records.events(limit=limit, **wanted)]
+
+    assert await ids(9, state="waiting", source="leeds") == ["e4", "e3", "e1"]
+    assert await ids(2, state="waiting", source="leeds") == ["e4", "e3"]
+    assert await ids(9, source="leeds") == ["e4", "e3", "e2", "e1"]
+    assert await ids(9, state="processing") == ["e2"]
 
 
 async def test_rows_are_those_of_the_views(outbox: SqliteOutbox, path: Path) -> None:
