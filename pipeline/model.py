@@ -369,6 +369,8 @@ class Request(Struct, frozen=True, kw_only=True):
     body: bytes = b""
     #: It has its effect anew each time, so without an answer it must not be sent again.
     once: bool = False
+    #: What its guest is known by, to be taken out of what the peer says of it; it is not sent.
+    private: tuple[str, ...] = ()
 
 
 class Answer(Struct, frozen=True, kw_only=True):

@@ -42,6 +42,7 @@ from pipeline.model import (
 )
 from pipeline.outbox import Ending, Learnt
 from pipeline.plugin import Destination
+from pipeline.redact import private
 from pipeline.transform import next_step
 from pipeline.wire import recorded_by
 
@@ -144,9 +145,10 @@ class Teller:
     ) -> None:
         if step.request.once:
             attempt.raises_doubt(_in_doubt(truth, step))
+        request = msgspec.structs.replace(step.request, private=await self._known_by(truth, step))
         with recorded_by(attempt):
             try:
-                answer = await self._destination.send(step.request)
+                answer = await self._destination.send(request)
             except NoAnswer as exc:
                 if not step.request.once:
                     raise
@@ -174,6 +176,16 @@ class Teller:
             destination=self._name,
             attempt=ending.attempt,
         )
+
+    async def _known_by(self, truth: Truth, step: Send) -> tuple[str, ...]:
+        """Give what the people are known by whom an answer may name."""
+        known = private(truth.guest) if truth.guest else ()
+        holder = step.told.customer if isinstance(step.told, ToldBooking) else None
+        if holder and (truth.guest is None or truth.guest.customer != holder):
+            # A booking that changed hands is cancelled at who had it.
+            before = await self._outbox.facts.guest(truth.source, holder)
+            known += private(before.guest) if before else ()
+        return known
 
     async def _record(
         self,
