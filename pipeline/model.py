@@ -321,6 +321,8 @@ class ToldGuest(Struct, frozen=True, kw_only=True):
     status: StatusTag | None = None
     #: What the destination has as far as it said when it was asked, or was told, last.
     seen: Sighting | None = None
+    #: Consent of which nobody knows whether it was told, by the booking that it went with.
+    maybe: dict[str, ToldConsent] = {}
 
 
 class ToldBooking(Struct, frozen=True, kw_only=True):
@@ -336,6 +338,8 @@ class ToldBooking(Struct, frozen=True, kw_only=True):
     cancelled: bool = False
     #: A registration is under way, or was and nobody knows what came of it.
     in_doubt: bool = False
+    #: While in doubt, the digest of the person whose consent went along; see `ToldGuest.maybe`.
+    person: str | None = None
 
 
 class Facts(Struct, frozen=True, kw_only=True):

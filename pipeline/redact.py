@@ -48,6 +48,8 @@ def redact(text: str, told: Iterable[str] = ()) -> str:
     """Replace what the request told (`told`), e-mails and long numbers by "…"; cut at 300."""
     is_cut = len(text) > _LONGEST_READ
     text = _plain(text[:_LONGEST_READ])
+    if len(text) > _LONGEST_READ:  # some characters are short for many
+        is_cut, text = True, text[:_LONGEST_READ]
     spans = sorted(_spans(text, [_plain(one[:_LONGEST_READ]) for one in told]))
     if is_cut:
         text = text[: max(len(text) - _RAGGED, 0)]

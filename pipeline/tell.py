@@ -144,7 +144,7 @@ class Teller:
         self, delivery: Delivery, truth: Truth, facts: Facts, step: Send, attempt: Attempt
     ) -> None:
         if step.request.once:
-            attempt.raises_doubt(_in_doubt(truth, step))
+            attempt.raises_doubt(_in_doubt(truth, facts, step))
         request = msgspec.structs.replace(step.request, private=await self._known_by(truth, step))
         with recorded_by(attempt):
             try:
@@ -262,13 +262,23 @@ def _forgotten(truth: Truth, facts: Facts, step: Send) -> list[Learnt]:
 
 def _without_id(told: ToldGuest) -> ToldGuest:
     """Keep of a guest who is gone from the destination only what concerns consent."""
-    return ToldGuest(consent=told.consent)
+    return ToldGuest(consent=told.consent, maybe=told.maybe)
 
 
-def _in_doubt(truth: Truth, step: Send) -> Learnt:
-    """Say what is known of a booking from the moment its request leaves until an answer comes."""
+def _in_doubt(truth: Truth, facts: Facts, step: Send) -> list[Learnt]:
+    """Say what is known from the moment a request leaves until an answer comes.
+
+    Of the booking, and of the consent that goes along: what may be yes can be taken back.
+    """
     assert isinstance(step.told, ToldBooking)  # noqa: S101 - guests are upserts
-    return Learnt(key=_key(truth), told=msgspec.structs.replace(step.told, in_doubt=True))
+    key, person = _key(truth), truth.person
+    doubt = msgspec.structs.replace(step.told, in_doubt=True, person=person)
+    found = [Learnt(key=key, told=doubt)]
+    if person and step.guest and step.guest.consent:
+        told = facts.told_guest or ToldGuest()
+        maybe = told.maybe | {key: step.guest.consent}
+        found.append(Learnt(key=person, told=msgspec.structs.replace(told, maybe=maybe)))
+    return found
 
 
 def _key(truth: Truth) -> str:

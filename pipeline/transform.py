@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from pipeline.clock import SECOND, moment
-from pipeline.consent import Statement, decide, moves, opts_out
+from pipeline.consent import Statement, decide, may_have_told, moves, opts_out
 from pipeline.contact import Contact, contact, email_of, is_minor
 from pipeline.errors import NotYet, Reject, Skip, UnknownOutcome
 from pipeline.model import (
@@ -85,7 +85,7 @@ def takes_back(facts: Facts, mapper: Mapper) -> bool:
     if facts.guest is None or facts.told_guest is None:
         return False
     feeds = mapper.consents(facts.source)
-    return opts_out(_statement(facts.guest, facts), facts.told_guest.consent, feeds)
+    return opts_out(_statement(facts.guest, facts), _told_consent(facts.told_guest), feeds)
 
 
 def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
@@ -95,9 +95,10 @@ def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
         return Nothing(reason="goes with the registration")
     whom = contact(guest, venue)
     profile = _profile(whom, mapper, seal)
-    if told.payload_hash == profile and told.remote_id and told.consent:
+    before = _told_consent(told)
+    if told.payload_hash == profile and told.remote_id and before:
         feeds = mapper.consents(facts.source)
-        if not moves(_statement(guest, facts), told.consent, feeds):
+        if not moves(_statement(guest, facts), before, feeds):
             return Nothing()
     found = _consent(guest, whom, facts, mapper)
     if not isinstance(found, ToldConsent):
@@ -109,6 +110,7 @@ def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
         payload_hash=profile,
         consent=found,
         seen=Sighting(presence=there, at=facts.now),
+        maybe={},
     )
     return Send(request=mapper.guest(whom, found), told=learnt)
 
@@ -124,7 +126,7 @@ def _consent(
     if presence is None or presence.cursor is None:
         found = decide(
             _statement(guest, facts),
-            told.consent,
+            _told_consent(told),
             presence,
             mapper.consents(facts.source),
             trusting=mapper.trusting and not facts.wary,
@@ -136,6 +138,10 @@ def _consent(
     cursor = presence.cursor if presence else None
     request = mapper.look_up(whom.email, guest=told.remote_id, cursor=cursor)
     return Send(request=request, told=told, more=True)
+
+
+def _told_consent(told: ToldGuest) -> ToldConsent | None:
+    return may_have_told(told.consent, told.maybe.values())
 
 
 def _presence(told: ToldGuest, now: int) -> Presence | None:
@@ -247,6 +253,7 @@ def _registration_step(facts: Facts, mapper: Mapper, register: Registrar, seal: 
         tags=(*told.tags, *(tag for tag in tags if tag not in (*told.tags, status))),
         status=StatusTag(name=status, as_of=facts.occurred_at or 0) if status else told.status,
         seen=None,
+        maybe={},
     )
     return Send(
         request=register(shown, whom, found, tags=tags, source=facts.source),

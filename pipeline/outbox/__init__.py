@@ -127,7 +127,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     timeout: int
     #: What may be true from now on: it stays when the attempt ends UNKNOWN or not at all, and goes
     #: with every other ending.
-    doubt: Learnt | None = None
+    doubts: tuple[Learnt, ...] = ()
 
 
 class Count(Struct, frozen=True, kw_only=True):

@@ -18,7 +18,7 @@ async def _under_way(outbox: SqliteOutbox) -> tuple[Delivery, int]:
     """Let a registration leave; give its delivery and its attempt."""
     await settled(outbox, "1", BOOKING)
     delivery = await next_delivery(outbox)
-    sent = msgspec.structs.replace(opening(delivery), doubt=_DOUBT)
+    sent = msgspec.structs.replace(opening(delivery), doubts=(_DOUBT,))
     return delivery, await outbox.ledger.open(sent)
 
 

@@ -5,6 +5,7 @@ import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -106,7 +107,7 @@ class Told(Struct, kw_only=True):
 
 @asynccontextmanager
 async def telling(
-    path: Path, clock: FakeClock | None = None, **settings: object
+    path: Path, clock: FakeClock | None = None, **settings: Any
 ) -> AsyncIterator[Told]:
     """Open an outbox and make the teller of a Stampede with these settings."""
     clock = clock or FakeClock(now=T0)
@@ -117,7 +118,7 @@ async def telling(
         client_id="key",
         client_secret=Secret("secret"),
         venues={"leeds": Serial("A1B2C3D4E5F6")},
-        **({"first_contact": "trust"} | settings),  # type: ignore[arg-type]
+        **({"first_contact": "trust"} | settings),
     )
     venue = VenueDetails(timezone="Europe/London", currency="GBP", country="GB")
     traits = {"leeds": SourceTraits(venue=venue, adults_only=True)}

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.consent import Statement, decide, moves, opts_out, remembered
+from pipeline.consent import Statement, decide, may_have_told, moves, opts_out, remembered
 from pipeline.model import Consent, GuestConsent, Presence, ToldConsent
 from pipeline.plugin import ConsentFeeds
 from tests.unit.made import NO, UNKNOWN, YES
@@ -299,3 +299,28 @@ def test_the_unknown_is_remembered_as_it_was(before: GuestConsent, now: GuestCon
     kept = remembered(now, before)
     assert kept.email == (before.email if now.email is UNKNOWN else now.email)
     assert kept.sms == (before.sms if now.sms is UNKNOWN else now.sms)
+
+
+@given(_consents, _consents, _consents, _feeds)
+def test_what_may_have_been_told_can_be_taken_back(
+    sent: GuestConsent, maybe: GuestConsent, now: GuestConsent, feeds: ConsentFeeds
+) -> None:
+    """Nobody knows which of the two was told last."""
+    one, other = _after(sent, feeds=feeds), _after(maybe, feeds=feeds)
+    statement = _states(now, at=9)
+    for told in (one, None):
+        most = may_have_told(told, [other])
+        if opts_out(statement, other, feeds) or (told and opts_out(statement, told, feeds)):
+            assert opts_out(statement, most, feeds)
+    assert may_have_told(one, []) == one
+
+
+def test_a_yes_that_may_have_been_told_is_no_news() -> None:
+    """The guest may have taken it back at the destination: so that is asked."""
+    told, maybe = _after(_says(NO, NO)), _after(_says(NO, NO), _says(YES, YES))
+    statement = _states(_says(YES, YES), at=9)
+    assert moves(statement, told, _FEEDS)
+    most = may_have_told(told, [maybe])
+    assert most is not None
+    assert not moves(statement, most, _FEEDS)
+    assert decide(statement, most, None, _FEEDS, trusting=True) is None

@@ -2,14 +2,17 @@
 
 import re
 from pathlib import Path
+from typing import Any
 
+import msgspec
 import pytest
 
-from pipeline.model import DeliveryKind, Guest
+from pipeline.errors import NoAnswer
+from pipeline.model import Consent, DeliveryKind, DeliveryState, Guest, GuestConsent, ToldGuest
 from pipeline.plugin import Call, Reply
 from tests.outbox.support import intent, look
 from tests.unit import made
-from tests.unit.telling import TOKEN, reply, telling
+from tests.unit.telling import TOKEN, Told, reply, telling
 
 _GUEST = Guest(
     customer="15617281",
@@ -72,3 +75,83 @@ async def test_who_held_a_booking_before_is_not_shown_either(tmp_path: Path) -> 
         tmp_path / "outbox.db", "SELECT id, reason FROM delivery WHERE state = 'parked'"
     )
     assert reason == "Stampede answered 400: … … is unknown"
+
+
+_YES = GuestConsent(email=Consent.YES)
+_NO = GuestConsent(email=Consent.NO)
+_REGISTERING: dict[str, Any] = {"mode": "registration", "registration_path": "/registration"}
+
+
+async def _registered(told: Told, said: Reply | Exception) -> None:
+    """Register a booking of a guest who says yes, with this answer."""
+    told.peer.answer = lambda _: said
+    guest = made.guest(consent=_YES)
+    await told.owe(made.booking(), intent(customer=guest.customer), key="1", guest=guest)
+    assert await told.tell()
+    told.peer.answer = lambda _: reply(200, {"id": "g-1"})
+
+
+async def _withdraws(told: Told) -> None:
+    """Let the guest say no, and tell what is owed then."""
+    told.clock.advance(1)
+    guest = made.guest(consent=_NO)
+    consent = intent(DeliveryKind.CONSENT, customer=guest.customer)
+    skipped = intent(state=DeliveryState.SKIPPED, customer=guest.customer)
+    await told.owe(made.booking(id="other"), skipped, consent, key="2", guest=guest)
+    await told.tell()
+
+
+def _consents(call: Call) -> list[bool]:
+    body = msgspec.json.decode(call.body or b"")
+    return [body["privacy"]["data"], *body["privacy"]["marketing"].values()]
+
+
+@pytest.mark.parametrize("looked", [None, "dropped"])
+async def test_an_opt_out_goes_though_nobody_knows_whether_the_yes_was_told(
+    tmp_path: Path, looked: str | None
+) -> None:
+    """The registration may have taken effect, also after a person has dropped its delivery."""
+    async with telling(tmp_path / "outbox.db", **_REGISTERING) as told:
+        await _registered(told, NoAnswer("the connection broke before the answer"))
+        if looked:
+            await told.outbox.repair.drop_deliveries([1], now=told.clock.now())
+        await _withdraws(told)
+        assert [call.url.rpartition("/")[2] for call in told.peer.calls] == [
+            "registration",
+            "guests",
+        ]
+        assert _consents(told.peer.calls[-1]) == [False] * 3
+        [person] = look(tmp_path / "outbox.db", "SELECT doc FROM told WHERE kind = 'guest'")
+    known = msgspec.json.decode(person[0])
+    assert (known["maybe"], known["consent"]["email"]) == ({}, False), "that is known now"
+
+
+@pytest.mark.parametrize("looked", [None, "retried"])
+async def test_nothing_is_taken_back_that_was_not_told(tmp_path: Path, looked: str | None) -> None:
+    """An answer, or a person who has looked, says that the registration did not take effect."""
+    said = NoAnswer("silence") if looked else reply(422, {"message": "no"})
+    async with telling(tmp_path / "outbox.db", **_REGISTERING) as told:
+        await _registered(told, said)
+        if looked:
+            await told.outbox.repair.retry_deliveries([1], now=told.clock.now())
+        person = told.outbox.seal.person("anna@example.com")
+        known = await told.outbox.facts.told_guest("stampede", person)
+        assert known == ToldGuest()
+
+
+async def test_a_yes_that_may_have_been_told_is_not_told_as_new(tmp_path: Path) -> None:
+    """Who took it back at Stampede itself would be subscribed again with the next booking."""
+    async with telling(tmp_path / "outbox.db", **_REGISTERING) as told:
+        await _registered(told, NoAnswer("silence"))
+        told.clock.advance(1)
+        guest = made.guest(consent=_YES)
+        wanted = intent(customer=guest.customer)
+        await told.owe(made.booking(id="other"), wanted, key="2", guest=guest)
+        there = {"id": "g-1", "user_profile": {"email": guest.email}}
+        off = {f"{name}_opt_in_at": None for name in ("data", "email", "sms")}
+        told.peer.answer = lambda _: reply(200, {"data": [there | off]})
+        while await told.tell():
+            pass
+    look_up, second = told.peer.calls[1:]
+    assert (look_up.method, second.url.rpartition("/")[2]) == ("GET", "registration")
+    assert msgspec.json.decode(second.body or b"")["emailOptIn"] is False

@@ -158,10 +158,19 @@ CREATE TABLE told (
 ) STRICT, WITHOUT ROWID;
 -- What a destination was last told. It outlives `keep`, and holds nothing that names a person.
 
--- A booking whose registration was not answered is `in_doubt` in its doc. Whoever retries its
--- delivery by hand has seen that it is not there, and whoever drops it that it is.
+-- A booking whose registration was not answered is `in_doubt` in its doc, and the consent that went
+-- along is in its guest's, under `maybe`. Whoever retries its delivery by hand has seen that it is
+-- not there, and whoever drops it that it is.
 CREATE TRIGGER doubt_retried AFTER UPDATE OF state ON delivery
 WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND NEW.state = 'waiting' BEGIN
+    UPDATE told
+        SET doc = json_patch(told.doc, json_object('maybe', json_object(doubt.key, NULL)))
+        FROM (SELECT key, json_extract(doc, '$.person') AS person FROM told
+              WHERE destination = OLD.destination AND kind = 'booking'
+                AND key = OLD.source || '/' || OLD.booking AND json_extract(doc, '$.in_doubt'))
+             AS doubt
+        WHERE told.destination = OLD.destination AND told.kind = 'guest'
+          AND told.key = doubt.person;
     DELETE FROM told
         WHERE destination = OLD.destination AND kind = 'booking'
           AND key = OLD.source || '/' || OLD.booking AND json_extract(doc, '$.in_doubt');
