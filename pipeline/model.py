@@ -340,6 +340,9 @@ class ToldBooking(Struct, frozen=True, kw_only=True):
     in_doubt: bool = False
     #: While in doubt, the digest of the person whose consent went along; see `ToldGuest.maybe`.
     person: str | None = None
+    #: The destination does not have it: an answer said so, or somebody who looked. Otherwise like a
+    #: booking of which nothing is known, but that nobody need ask after a restore.
+    absent: bool = False
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -358,6 +361,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     guest_at: int | None
     told_guest: ToldGuest | None
     told_booking: ToldBooking | None
+    #: When the outbox was put back from a backup, if the booking may have been told before that:
+    #: what was told after the backup is not known.
+    restored_at: int | None = None
     #: See `Delivery.wary`.
     wary: bool = False
 

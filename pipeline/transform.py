@@ -9,7 +9,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pipeline.clock import SECOND, moment
+from pipeline.clock import SECOND, micros, moment
 from pipeline.consent import Statement, decide, may_have_told, moves, opts_out
 from pipeline.contact import Contact, contact, email_of, is_minor
 from pipeline.errors import NotYet, Reject, Skip, UnknownOutcome
@@ -234,6 +234,8 @@ def _registration_step(facts: Facts, mapper: Mapper, register: Registrar, seal: 
         raise Skip("cancelled before it was registered")
     guest, venue = _sendable_guest(facts)
     shown = visit(booking, venue, moment(facts.occurred_at or facts.now))
+    if facts.restored_at is not None and _made_at(booking, facts) <= facts.restored_at:
+        raise UnknownOutcome("it may have been registered after the backup that was put back")
     if takes_back(facts, mapper):
         # What a registration does to an opt-in that was given before is not documented.
         return NeedsGuest()
@@ -260,6 +262,13 @@ def _registration_step(facts: Facts, mapper: Mapper, register: Registrar, seal: 
         told=_registered(booking, facts, mapper, seal),
         guest=learnt,
     )
+
+
+def _made_at(booking: Booking, facts: Facts) -> int:
+    """Tell when a booking was made; where its source does not say, when its newest state was."""
+    if booking.created_at is not None:
+        return micros(booking.created_at)
+    return facts.now if facts.occurred_at is None else facts.occurred_at
 
 
 def _registered(booking: Booking, facts: Facts, mapper: Mapper, seal: Seal) -> ToldBooking:

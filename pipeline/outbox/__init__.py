@@ -410,6 +410,8 @@ class Outbox(Protocol):
     """The whole of it; entered once, and closed by leaving."""
 
     seal: Seal
+    #: When it was put back from a backup last; None if it never was.
+    restored_at: int | None
     intake: Intake
     events: Events
     facts: Facts

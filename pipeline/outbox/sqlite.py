@@ -94,8 +94,16 @@ class SqliteOutbox:
     records: Records
     repair: Repair
 
-    def __init__(self, writer: Writer, readers: Readers, seal: Seal, known: KnownKeys) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        seal: Seal,
+        known: KnownKeys,
+        restored_at: int | None,
+    ) -> None:
         self.seal = seal
+        self.restored_at = restored_at
         self._writer = writer
         self.intake = SqliteIntake(writer, known)
         self.events = SqliteEvents(writer, readers)
@@ -217,7 +225,9 @@ async def open_outbox(path: Path, *, create: bool = True) -> AsyncIterator[Sqlit
             try:
                 seal = await _seal(writer)
                 known = await writer.do(known_keys)
-                yield SqliteOutbox(writer, readers, seal, known)
+                restored = await readers.row("SELECT value FROM meta WHERE name = 'restored_at'")
+                restored_at = int(restored[0]) if restored else None
+                yield SqliteOutbox(writer, readers, seal, known, restored_at)
             finally:
                 writer.stop()
                 await task

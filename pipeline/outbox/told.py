@@ -62,7 +62,8 @@ def end_doubt(connection: sqlite3.Connection, delivery: Delivery, ending: Ending
     rows(connection, _FORGET_CONSENT, booking)
     rows(
         connection,
-        """DELETE FROM told
+        """UPDATE told SET doc = json_object('guest', NULL, 'customer', NULL, 'payload_hash', '',
+                                             'absent', json('true'))
            WHERE destination = ?1 AND kind = 'booking' AND key = ?2 || '/' || ?3
              AND json_extract(doc, '$.in_doubt')""",
         booking,

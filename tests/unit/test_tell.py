@@ -9,8 +9,9 @@ import pytest
 
 from pipeline.errors import NoAnswer
 from pipeline.model import Consent, DeliveryKind, DeliveryState, Guest, GuestConsent, ToldGuest
+from pipeline.outbox.backup import back_up, restoring
 from pipeline.plugin import Call, Reply
-from tests.outbox.support import intent, look
+from tests.outbox.support import T0, arrival, intent, look
 from tests.unit import made
 from tests.unit.telling import TOKEN, Told, reply, telling
 
@@ -155,3 +156,52 @@ async def test_a_yes_that_may_have_been_told_is_not_told_as_new(tmp_path: Path) 
     look_up, second = told.peer.calls[1:]
     assert (look_up.method, second.url.rpartition("/")[2]) == ("GET", "registration")
     assert msgspec.json.decode(second.body or b"")["emailOptIn"] is False
+
+
+def _answers(told: Told, status: int) -> None:
+    """Answer a registration so, and a look-up with nobody."""
+    told.peer.answer = lambda call: (
+        reply(200, {"data": []}) if call.method == "GET" else reply(status, {})
+    )
+
+
+@pytest.mark.parametrize(
+    ("looked", "answers", "end"),
+    [
+        ("retry", [200], ("delivered", None)),
+        ("retry", [500, 200], ("delivered", None)),
+        ("drop", [], ("skipped", "already registered")),
+        (None, [], ("parked", "unknown outcome")),
+    ],
+    ids=["retried", "retried and refused", "dropped", "nobody looked"],
+)
+async def test_who_looks_after_a_restore_is_asked_once(
+    tmp_path: Path, looked: str | None, answers: list[int], end: tuple[str, str | None]
+) -> None:
+    """Whoever retries it has seen that it is not there, and whoever drops it that it is."""
+    path, backup = tmp_path / "outbox.db", tmp_path / "backup.db"
+    guest = made.guest()
+    async with telling(path, **_REGISTERING) as told:
+        await told.outbox.intake.accept(arrival("0"))
+    back_up(path, backup, force=False)
+    with restoring(backup, path) as ready:
+        ready.put_back(now=T0)
+    async with telling(path, **_REGISTERING) as told:
+        await told.owe(made.booking(), intent(customer=guest.customer), key="1", guest=guest)
+        while await told.tell():
+            pass
+        assert look(path, "SELECT state, reason FROM delivery") == [("parked", "unknown outcome")]
+        assert not told.peer.calls
+        if looked:
+            change = getattr(told.outbox.repair, f"{looked}_deliveries")
+            await change([1], now=told.clock.now())
+        for answer in answers:
+            _answers(told, answer)
+            while await told.tell():
+                pass
+            told.clock.advance(10)
+        if not answers:
+            await told.owe(made.booking(), intent(customer=guest.customer), key="2", guest=guest)
+        while await told.tell():
+            pass
+    assert look(path, "SELECT state, reason FROM delivery ORDER BY id DESC LIMIT 1") == [end]
