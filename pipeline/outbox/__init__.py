@@ -160,6 +160,8 @@ class Changed(Struct):
     ids: list[str] = []
     #: Why the others were left alone.
     refused: dict[str, str] = {}
+    #: Of what was to be changed as a whole there may be more.
+    more: bool = False
 
 
 class Intake(Protocol):
@@ -374,23 +376,17 @@ class Records(Protocol):
     async def due_at(self, event: int) -> int | None:
         """Tell when an event may be taken next."""
 
-    async def parked_events(self, source: str | None, *, before: int, limit: int) -> list[int]:
-        """Give some events that have been parked since before then."""
-
-    async def parked_deliveries(
-        self, destination: str | None, *, before: int, limit: int
-    ) -> list[int]:
-        """Give some deliveries that have been parked since before then.
-
-        None of unknown outcome: each of these may have been done, and wants to be looked at.
-        """
-
 
 class Repair(Protocol):
     """What people may change; a call is one transaction, so they hand in some hundreds at most."""
 
     async def retry_events(self, ids: Sequence[int], *, now: int) -> Changed:
         """Let events that wait, are parked or were ignored be processed again, at once."""
+
+    async def retry_parked_events(
+        self, source: str | None, *, before: int, limit: int, now: int
+    ) -> Changed:
+        """Retry some of the events that have been parked since before then, the oldest first."""
 
     async def drop_events(self, ids: Sequence[int], *, now: int) -> Changed:
         """Let events that wait or are parked go: they are ignored from now on."""
@@ -400,6 +396,15 @@ class Repair(Protocol):
 
         One that parked with its guest brings that along, and what waits for a guest comes back
         with it.
+        """
+
+    async def retry_parked_deliveries(
+        self, destination: str | None, *, before: int, limit: int, now: int
+    ) -> Changed:
+        """Retry some of the deliveries that have been parked since before then.
+
+        None of unknown outcome: each of these may have been done, and wants to be looked at. They
+        are chosen where they are changed, for what has been retried since may have parked as such.
         """
 
     async def drop_deliveries(self, ids: Sequence[int], *, now: int) -> Changed:

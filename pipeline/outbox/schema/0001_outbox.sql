@@ -162,7 +162,7 @@ CREATE TABLE told (
 -- along is in its guest's, under `maybe`. Whoever retries its delivery by hand has seen that it is
 -- not there, and whoever drops it that it is. After a restore there may be doubt without a row.
 CREATE TRIGGER doubt_retried AFTER UPDATE OF state ON delivery
-WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome'
+WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND OLD.booking IS NOT NULL
  AND (NEW.state = 'waiting' OR NEW.reason = 'restored: decided anew') BEGIN
     UPDATE told
         SET doc = json_patch(told.doc, json_object('maybe', json_object(doubt.key, NULL)))
@@ -179,7 +179,7 @@ WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome'
         ON CONFLICT DO UPDATE SET doc = excluded.doc WHERE json_extract(told.doc, '$.in_doubt');
 END;
 CREATE TRIGGER doubt_dropped AFTER UPDATE OF state ON delivery
-WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND NEW.state = 'dropped' BEGIN
+WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND OLD.booking IS NOT NULL AND NEW.state = 'dropped' BEGIN
     INSERT INTO told (destination, kind, key, doc, updated_at)
         VALUES (OLD.destination, 'booking', OLD.source || '/' || OLD.booking,
                 json_object('guest', NULL, 'customer', OLD.customer, 'payload_hash', ''),
