@@ -26,9 +26,13 @@ from pipeline.status import tally
 from pipeline.tokens import Tokens, tokens_beside
 from pipeline.wire import client
 
-#: How often finished payloads are looked for, and how often a failing outbox is tried again.
+#: How often finished payloads are looked for, and how often the house is looked after: a failing
+#: outbox is tried again each time.
 _HOUR = 3600.0
 _SECOND = 1.0
+
+#: Seconds after which something is written, should nothing else have been, to see whether it can.
+_PROVE_EVERY = 5.0
 
 #: Seconds between two counts of all rows: some tenths of a second for a million.
 _COUNT_EVERY = 600.0
@@ -167,7 +171,7 @@ class _Daemon:
 
     async def _keep_house(self) -> None:
         """Drop old payloads, count the room, and see whether a failing outbox works again."""
-        shed_at = counted_at = 0
+        shed_at = counted_at = proven_at = 0
         while True:
             now = self._clock.now()
             try:
@@ -175,7 +179,10 @@ class _Daemon:
                 if now >= counted_at:
                     await self._count()
                     counted_at = now + round(_COUNT_EVERY * SECOND)
-                if self._outbox.trouble or now >= shed_at:
+                if self._outbox.trouble or self._clock.boot() >= proven_at:
+                    await self._outbox.prove()
+                    proven_at = self._clock.boot() + round(_PROVE_EVERY * SECOND)
+                if now >= shed_at:
                     keep = round(self._config.outbox.keep * SECOND)
                     await self._outbox.shed(before=now - keep, attempts_before=now - _LEDGER)
                     shed_at = now + round(_HOUR * SECOND)

@@ -431,7 +431,13 @@ class Outbox(Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing could be written when it was last tried; None when it could."""
+        """Why nothing could be written or read when it was last tried; None when it could."""
+
+    async def prove(self) -> None:
+        """Write something, unless something was written since this was last asked.
+
+        So `trouble` tells the truth also while no webhook comes. Raises OutboxUnavailable.
+        """
 
     async def recover(self, *, now: int) -> None:
         """Give back at once what a predecessor had claimed."""

@@ -10,8 +10,8 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- One row per fact about this file: `seal`, the key of all keyed digests; `stamp`, the last try to
--- write; `indexed`, the newest event in event_key; `restored_at`, when it was put back from a backup,
--- and `restored`, the same until the next start.
+-- write; `indexed`, the newest event in event_key; `restored_at`, when it was put back from a
+-- backup, and `restored`, the same until the next start.
 
 CREATE TABLE event (
     id               INTEGER PRIMARY KEY,
@@ -179,7 +179,8 @@ WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND OLD.booking IS 
         ON CONFLICT DO UPDATE SET doc = excluded.doc WHERE json_extract(told.doc, '$.in_doubt');
 END;
 CREATE TRIGGER doubt_dropped AFTER UPDATE OF state ON delivery
-WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND OLD.booking IS NOT NULL AND NEW.state = 'dropped' BEGIN
+WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND OLD.booking IS NOT NULL
+ AND NEW.state = 'dropped' BEGIN
     INSERT INTO told (destination, kind, key, doc, updated_at)
         VALUES (OLD.destination, 'booking', OLD.source || '/' || OLD.booking,
                 json_object('guest', NULL, 'customer', OLD.customer, 'payload_hash', ''),
