@@ -1,5 +1,7 @@
 """One request to a destination: it has a slot, is on disk before it leaves, and leaves once."""
 
+from collections.abc import Iterable
+
 from pipeline.budget import Budget
 from pipeline.clock import SECOND, Clock
 from pipeline.errors import NoAnswer
@@ -35,13 +37,13 @@ class Attempt:
         self._left = False
         self._left_at = 0
         self._settled = False
-        self._doubt: Learnt | None = None
+        self._doubts: tuple[Learnt, ...] = ()
         #: The answer's status; None without an answer.
         self.status: int | None = None
 
-    def raises_doubt(self, doubt: Learnt) -> None:
+    def raises_doubt(self, doubts: Iterable[Learnt]) -> None:
         """Have it on disk before the request leaves that it may have taken effect."""
-        self._doubt = doubt
+        self._doubts = tuple(doubts)
 
     async def leaving(self, method: str, path: str) -> None:
         """Write the request down; NoAnswer for a second one, which has no slot of its own."""
@@ -59,7 +61,7 @@ class Attempt:
                 boot=self._clock.boot(),
                 boot_id=self._clock.boot_id,
                 timeout=round(TIMEOUT * SECOND),
-                doubt=self._doubt,
+                doubts=self._doubts,
             )
         )
         self._left = True

@@ -19,6 +19,7 @@ takes back nothing that was given elsewhere. Rules 1 and 4 lower at once; rule 5
 the destination, and so does rule 2 where it is not to trust.
 """
 
+from collections.abc import Iterable
 from typing import Literal
 
 import msgspec
@@ -39,6 +40,41 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     said: GuestConsent
     #: When the source said so.
     at: int
+
+
+def may_have_told(told: ToldConsent | None, maybe: Iterable[ToldConsent]) -> ToldConsent | None:
+    """Give what a person was told of at most, where of some of it (`maybe`) nobody knows.
+
+    A yes that may have been told counts as one: so it can be taken back, and is not told as new.
+    """
+    for other in maybe:
+        told = other if told is None else _either(told, other)
+    return told
+
+
+def _either(one: ToldConsent, other: ToldConsent) -> ToldConsent:
+    behind = dict(one.behind)
+    for record, said in other.behind.items():
+        before = behind.get(record, GuestConsent())
+        behind[record] = GuestConsent(
+            email=_either_said(before.email, said.email), sms=_either_said(before.sms, said.sms)
+        )
+    return ToldConsent(
+        **{name: getattr(one, name) or getattr(other, name) for name in _CHANNELS},
+        changed=Channels(
+            **{
+                name: max(getattr(one.changed, name), getattr(other.changed, name))
+                for name in _CHANNELS
+            }
+        ),
+        behind=behind,
+    )
+
+
+def _either_said(one: Consent, other: Consent) -> Consent:
+    if Consent.YES in {one, other}:
+        return Consent.YES
+    return other if one is Consent.UNKNOWN else one
 
 
 def decide(

@@ -27,9 +27,13 @@ from pipeline.step import Steps
 from pipeline.tokens import Tokens, tokens_beside
 from pipeline.wire import client
 
-#: How often finished payloads are looked for, and how often a failing outbox is tried again.
+#: How often finished payloads are looked for, and how often the house is looked after: a failing
+#: outbox is tried again each time.
 _HOUR = 3600.0
 _SECOND = 1.0
+
+#: Seconds after which something is written, should nothing else have been, to see whether it can.
+_PROVE_EVERY = 5.0
 
 #: Seconds between two counts of all rows: some tenths of a second for a million.
 _COUNT_EVERY = 600.0
@@ -175,7 +179,7 @@ class _Daemon:
 
         And whether an outbox that fails works again.
         """
-        shed_at = counted_at = 0
+        shed_at = counted_at = proven_at = 0
         while True:
             now, boot = self._clock.now(), self._clock.boot()
             try:
@@ -185,7 +189,10 @@ class _Daemon:
                 if boot >= counted_at:
                     await self._count()
                     counted_at = boot + round(_COUNT_EVERY * SECOND)
-                if self._outbox.trouble or boot >= shed_at:
+                if self._outbox.trouble or boot >= proven_at:
+                    await self._outbox.prove()
+                    proven_at = boot + round(_PROVE_EVERY * SECOND)
+                if boot >= shed_at:
                     keep = round(self._config.outbox.keep * SECOND)
                     await self._outbox.shed(before=now - keep, attempts_before=now - _LEDGER)
                     shed_at = boot + round(_HOUR * SECOND)

@@ -61,15 +61,21 @@ class Desk:
 
     async def retry_parked_events(self, source: str | None, before: int | None) -> Batch:
         """Process some of the parked events again."""
-        since = self._clock.now() if before is None else before
-        ids = await self.records.parked_events(source, before=since, limit=AT_ONCE)
-        return _batch(ids, await self.retry_events(ids), since)
+        now = self._clock.now()
+        since = now if before is None else before
+        changed = await self._repair.retry_parked_events(
+            source, before=since, limit=AT_ONCE, now=now
+        )
+        return _batch(self._done("retried", changed), since)
 
     async def retry_parked_deliveries(self, destination: str | None, before: int | None) -> Batch:
         """Try some of the parked deliveries again."""
-        since = self._clock.now() if before is None else before
-        ids = await self.records.parked_deliveries(destination, before=since, limit=AT_ONCE)
-        return _batch(ids, await self.retry_deliveries(ids), since)
+        now = self._clock.now()
+        since = now if before is None else before
+        changed = await self._repair.retry_parked_deliveries(
+            destination, before=since, limit=AT_ONCE, now=now
+        )
+        return _batch(self._done("retried", changed), since)
 
     def _done(self, what: str, changed: Changed) -> Changed:
         if changed.ids:
@@ -79,10 +85,10 @@ class Desk:
         return changed
 
 
-def _batch(ids: Sequence[int], changed: Changed, before: int) -> Batch:
+def _batch(changed: Changed, before: int) -> Batch:
     return Batch(
         changed=len(changed.ids),
         refused=len(changed.refused),
         before=before,
-        more=len(ids) == AT_ONCE and bool(changed.ids),
+        more=changed.more and bool(changed.ids),
     )

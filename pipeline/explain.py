@@ -48,8 +48,8 @@ _HELP = {
         "says where."
     ),
     "unknown outcome": (
-        "No answer came, so it may have been done or not. Look at the destination before you "
-        "retry: a repetition would count twice."
+        "No answer came, or the outbox was put back from a backup, so it may have been done or "
+        "not. Look at the destination before you retry: a repetition would count twice."
     ),
     "guest d": "What is sent for this guest failed; retrying either brings both back.",
     "the guest is on none of the first": (

@@ -38,6 +38,7 @@ class Gatherer:
     def __init__(self, outbox: Outbox, sources: Mapping[str, SourceTraits]) -> None:
         self._facts = outbox.facts
         self._seal = outbox.seal
+        self._restored_at = outbox.restored_at
         self._sources = sources
 
     async def truth(self, source: str, booking: str | None, customer: str | None) -> Truth:
@@ -59,11 +60,15 @@ class Gatherer:
         """Add what the destination was told."""
         told_guest: ToldGuest | None = None
         told_booking: ToldBooking | None = None
+        restored_at = self._restored_at
         if truth.person:
             told_guest = await self._facts.told_guest(destination, truth.person)
         if truth.booking:
             key = booking_key(truth.source, truth.booking.id)
             told_booking = await self._facts.told_booking(destination, key)
+        if told_booking:
+            restored_at = None
+            told_booking = None if told_booking.absent else told_booking
         return Facts(
             source=truth.source,
             now=now,
@@ -75,6 +80,7 @@ class Gatherer:
             guest_at=truth.guest_at,
             told_guest=told_guest,
             told_booking=told_booking,
+            restored_at=restored_at,
             wary=wary,
         )
 

@@ -321,6 +321,8 @@ class ToldGuest(Struct, frozen=True, kw_only=True):
     status: StatusTag | None = None
     #: What the destination has as far as it said when it was asked, or was told, last.
     seen: Sighting | None = None
+    #: Consent of which nobody knows whether it was told, by the booking that it went with.
+    maybe: dict[str, ToldConsent] = {}
 
 
 class ToldBooking(Struct, frozen=True, kw_only=True):
@@ -336,6 +338,11 @@ class ToldBooking(Struct, frozen=True, kw_only=True):
     cancelled: bool = False
     #: A registration is under way, or was and nobody knows what came of it.
     in_doubt: bool = False
+    #: While in doubt, the digest of the person whose consent went along; see `ToldGuest.maybe`.
+    person: str | None = None
+    #: The destination does not have it: an answer said so, or somebody who looked. Otherwise like a
+    #: booking of which nothing is known, but that nobody need ask after a restore.
+    absent: bool = False
 
 
 class Facts(Struct, frozen=True, kw_only=True):
@@ -354,6 +361,9 @@ class Facts(Struct, frozen=True, kw_only=True):
     guest_at: int | None
     told_guest: ToldGuest | None
     told_booking: ToldBooking | None
+    #: When the outbox was put back from a backup, if the booking may have been told before that:
+    #: what was told after the backup is not known.
+    restored_at: int | None = None
     #: See `Delivery.wary`.
     wary: bool = False
 
@@ -369,6 +379,8 @@ class Request(Struct, frozen=True, kw_only=True):
     body: bytes = b""
     #: It has its effect anew each time, so without an answer it must not be sent again.
     once: bool = False
+    #: What its guest is known by, to be taken out of what the peer says of it; it is not sent.
+    private: tuple[str, ...] = ()
 
 
 class Answer(Struct, frozen=True, kw_only=True):

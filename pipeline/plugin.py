@@ -35,6 +35,8 @@ class Call(Struct, frozen=True, kw_only=True):
     headers: Mapping[str, str] = {}
     #: JSON, or nothing.
     body: bytes | None = None
+    #: What must not be shown of an answer that quotes it, secrets too; it is not sent by itself.
+    private: tuple[str, ...] = ()
 
 
 class Reply(Struct, frozen=True, kw_only=True):

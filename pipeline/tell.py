@@ -42,6 +42,7 @@ from pipeline.model import (
 )
 from pipeline.outbox import Ending, Learnt
 from pipeline.plugin import Destination
+from pipeline.redact import private
 from pipeline.transform import next_step
 from pipeline.wire import recorded_by
 
@@ -143,10 +144,11 @@ class Teller:
         self, delivery: Delivery, truth: Truth, facts: Facts, step: Send, attempt: Attempt
     ) -> None:
         if step.request.once:
-            attempt.raises_doubt(_in_doubt(truth, step))
+            attempt.raises_doubt(_in_doubt(truth, facts, step))
+        request = msgspec.structs.replace(step.request, private=await self._known_by(truth, step))
         with recorded_by(attempt):
             try:
-                answer = await self._destination.send(step.request)
+                answer = await self._destination.send(request)
             except NoAnswer as exc:
                 if not step.request.once:
                     raise
@@ -174,6 +176,16 @@ class Teller:
             destination=self._name,
             attempt=ending.attempt,
         )
+
+    async def _known_by(self, truth: Truth, step: Send) -> tuple[str, ...]:
+        """Give what the people are known by whom an answer may name."""
+        known = private(truth.guest) if truth.guest else ()
+        holder = step.told.customer if isinstance(step.told, ToldBooking) else None
+        if holder and (truth.guest is None or truth.guest.customer != holder):
+            # A booking that changed hands is cancelled at who had it.
+            before = await self._outbox.facts.guest(truth.source, holder)
+            known += private(before.guest) if before else ()
+        return known
 
     async def _record(
         self,
@@ -250,13 +262,23 @@ def _forgotten(truth: Truth, facts: Facts, step: Send) -> list[Learnt]:
 
 def _without_id(told: ToldGuest) -> ToldGuest:
     """Keep of a guest who is gone from the destination only what concerns consent."""
-    return ToldGuest(consent=told.consent)
+    return ToldGuest(consent=told.consent, maybe=told.maybe)
 
 
-def _in_doubt(truth: Truth, step: Send) -> Learnt:
-    """Say what is known of a booking from the moment its request leaves until an answer comes."""
+def _in_doubt(truth: Truth, facts: Facts, step: Send) -> list[Learnt]:
+    """Say what is known from the moment a request leaves until an answer comes.
+
+    Of the booking, and of the consent that goes along: what may be yes can be taken back.
+    """
     assert isinstance(step.told, ToldBooking)  # noqa: S101 - guests are upserts
-    return Learnt(key=_key(truth), told=msgspec.structs.replace(step.told, in_doubt=True))
+    key, person = _key(truth), truth.person
+    doubt = msgspec.structs.replace(step.told, in_doubt=True, person=person)
+    found = [Learnt(key=key, told=doubt)]
+    if person and step.guest and step.guest.consent:
+        told = facts.told_guest or ToldGuest()
+        maybe = told.maybe | {key: step.guest.consent}
+        found.append(Learnt(key=person, told=msgspec.structs.replace(told, maybe=maybe)))
+    return found
 
 
 def _key(truth: Truth) -> str:

@@ -9,8 +9,8 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pipeline.clock import SECOND, moment
-from pipeline.consent import Statement, decide, moves, opts_out
+from pipeline.clock import SECOND, micros, moment
+from pipeline.consent import Statement, decide, may_have_told, moves, opts_out
 from pipeline.contact import Contact, contact, email_of, is_minor
 from pipeline.errors import NotYet, Reject, Skip, UnknownOutcome
 from pipeline.model import (
@@ -85,7 +85,7 @@ def takes_back(facts: Facts, mapper: Mapper) -> bool:
     if facts.guest is None or facts.told_guest is None:
         return False
     feeds = mapper.consents(facts.source)
-    return opts_out(_statement(facts.guest, facts), facts.told_guest.consent, feeds)
+    return opts_out(_statement(facts.guest, facts), _told_consent(facts.told_guest), feeds)
 
 
 def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
@@ -95,9 +95,10 @@ def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
         return Nothing(reason="goes with the registration")
     whom = contact(guest, venue)
     profile = _profile(whom, mapper, seal)
-    if told.payload_hash == profile and told.remote_id and told.consent:
+    before = _told_consent(told)
+    if told.payload_hash == profile and told.remote_id and before:
         feeds = mapper.consents(facts.source)
-        if not moves(_statement(guest, facts), told.consent, feeds):
+        if not moves(_statement(guest, facts), before, feeds):
             return Nothing()
     found = _consent(guest, whom, facts, mapper)
     if not isinstance(found, ToldConsent):
@@ -109,6 +110,7 @@ def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
         payload_hash=profile,
         consent=found,
         seen=Sighting(presence=there, at=facts.now),
+        maybe={},
     )
     return Send(request=mapper.guest(whom, found), told=learnt)
 
@@ -124,7 +126,7 @@ def _consent(
     if presence is None or presence.cursor is None:
         found = decide(
             _statement(guest, facts),
-            told.consent,
+            _told_consent(told),
             presence,
             mapper.consents(facts.source),
             trusting=mapper.trusting and not facts.wary,
@@ -136,6 +138,10 @@ def _consent(
     cursor = presence.cursor if presence else None
     request = mapper.look_up(whom.email, guest=told.remote_id, cursor=cursor)
     return Send(request=request, told=told, more=True)
+
+
+def _told_consent(told: ToldGuest) -> ToldConsent | None:
+    return may_have_told(told.consent, told.maybe.values())
 
 
 def _presence(told: ToldGuest, now: int) -> Presence | None:
@@ -228,6 +234,8 @@ def _registration_step(facts: Facts, mapper: Mapper, register: Registrar, seal: 
         raise Skip("cancelled before it was registered")
     guest, venue = _sendable_guest(facts)
     shown = visit(booking, venue, moment(facts.occurred_at or facts.now))
+    if facts.restored_at is not None and _made_at(booking, facts) <= facts.restored_at:
+        raise UnknownOutcome("it may have been registered after the backup that was put back")
     if takes_back(facts, mapper):
         # What a registration does to an opt-in that was given before is not documented.
         return NeedsGuest()
@@ -247,12 +255,20 @@ def _registration_step(facts: Facts, mapper: Mapper, register: Registrar, seal: 
         tags=(*told.tags, *(tag for tag in tags if tag not in (*told.tags, status))),
         status=StatusTag(name=status, as_of=facts.occurred_at or 0) if status else told.status,
         seen=None,
+        maybe={},
     )
     return Send(
         request=register(shown, whom, found, tags=tags, source=facts.source),
         told=_registered(booking, facts, mapper, seal),
         guest=learnt,
     )
+
+
+def _made_at(booking: Booking, facts: Facts) -> int:
+    """Tell when a booking was made; where its source does not say, when its newest state was."""
+    if booking.created_at is not None:
+        return micros(booking.created_at)
+    return facts.now if facts.occurred_at is None else facts.occurred_at
 
 
 def _registered(booking: Booking, facts: Facts, mapper: Mapper, seal: Seal) -> ToldBooking:

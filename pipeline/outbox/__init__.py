@@ -144,7 +144,7 @@ class Opening(Struct, frozen=True, kw_only=True):
     timeout: int
     #: What may be true from now on: it stays when the attempt ends UNKNOWN or not at all, and goes
     #: with every other ending.
-    doubt: Learnt | None = None
+    doubts: tuple[Learnt, ...] = ()
 
 
 class Line(Struct, frozen=True, kw_only=True, array_like=True):
@@ -216,6 +216,8 @@ class Changed(Struct):
     ids: list[str] = []
     #: Why the others were left alone.
     refused: dict[str, str] = {}
+    #: Of what was to be changed as a whole there may be more.
+    more: bool = False
 
 
 class Intake(Protocol):
@@ -460,19 +462,8 @@ class Records(Protocol):
     async def due_at(self, event: int) -> int | None:
         """Tell when an event may be taken next."""
 
-    async def parked_events(self, source: str | None, *, before: int, limit: int) -> list[int]:
-        """Give some events that have been parked since before then."""
-
-    async def parked_deliveries(
-        self, destination: str | None, *, before: int, limit: int
-    ) -> list[int]:
-        """Give some deliveries that have been parked since before then.
-
-        None of unknown outcome: each of these may have been done, and wants to be looked at.
-        """
-
     async def in_doubt(self, destination: str | None) -> int:
-        """Count the parked deliveries of unknown outcome, which `parked_deliveries` leaves out."""
+        """Count the parked deliveries of unknown outcome, which a retry of all leaves alone."""
 
 
 class Repair(Protocol):
@@ -480,6 +471,11 @@ class Repair(Protocol):
 
     async def retry_events(self, ids: Sequence[int], *, now: int) -> Changed:
         """Let events that wait, are parked or were ignored be processed again, at once."""
+
+    async def retry_parked_events(
+        self, source: str | None, *, before: int, limit: int, now: int
+    ) -> Changed:
+        """Retry some of the events that have been parked since before then, the oldest first."""
 
     async def drop_events(self, ids: Sequence[int], *, now: int) -> Changed:
         """Let events that wait or are parked go: they are ignored from now on."""
@@ -491,6 +487,15 @@ class Repair(Protocol):
         with it.
         """
 
+    async def retry_parked_deliveries(
+        self, destination: str | None, *, before: int, limit: int, now: int
+    ) -> Changed:
+        """Retry some of the deliveries that have been parked since before then.
+
+        None of unknown outcome: each of these may have been done, and wants to be looked at. They
+        are chosen where they are changed, for what has been retried since may have parked as such.
+        """
+
     async def drop_deliveries(self, ids: Sequence[int], *, now: int) -> Changed:
         """Let deliveries that wait or are parked go; with a guest's goes what waits for it."""
 
@@ -499,6 +504,8 @@ class Outbox(Protocol):
     """The whole of it; entered once, and closed by leaving."""
 
     seal: Seal
+    #: When it was put back from a backup last; None if it never was.
+    restored_at: int | None
     intake: Intake
     events: Events
     facts: Facts
@@ -514,7 +521,13 @@ class Outbox(Protocol):
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing could be written when it was last tried; None when it could."""
+        """Why nothing could be written or read when it was last tried; None when it could."""
+
+    async def prove(self) -> None:
+        """Write something, unless something was written since this was last asked.
+
+        So `trouble` tells the truth also while no webhook comes. Raises OutboxUnavailable.
+        """
 
     async def recover(self, *, now: int) -> None:
         """Give back at once what a predecessor had claimed."""

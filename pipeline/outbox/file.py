@@ -241,10 +241,46 @@ async def writing(path: Path, connect: Connect = Connection) -> AsyncIterator[Co
         yield connection
 
 
+class Footprint:
+    """The files that were opened, to see whether they are still those that their paths name.
+
+    SQLite goes on with a file that was removed or replaced, and what it commits is lost. They are
+    not opened here: closing a second handle on a file drops the locks that SQLite has on it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        real = path.resolve()
+        self._paths = (path, real.with_name(real.name + "-wal"))
+        self._found = self._look()
+
+    def is_there(self) -> str | None:
+        """Say in a sentence what has become of the files; None while all is as it was."""
+        if self._look() == self._found:
+            return None
+        return (
+            f"{self._path.name} was removed or replaced under the running daemon: put it back, or "
+            "restart the daemon, which goes on with what is there then"
+        )
+
+    def _look(self) -> list[tuple[int, int] | None]:
+        return [_identity(path) for path in self._paths]
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 class Readers:
     """Read-only connections, lent one query at a time."""
 
     def __init__(self, connections: Sequence[Connected]) -> None:
+        #: Why the last query failed; None when it did not.
+        self.trouble: str | None = None
         self._idle: asyncio.LifoQueue[Connected] = asyncio.LifoQueue()
         for connection in connections:
             self._idle.put_nowait(connection)
@@ -256,10 +292,13 @@ class Readers:
         """
         connection = await self._idle.get()
         try:
-            return list(await connection.execute_fetchall(sql, parameters))
+            found = list(await connection.execute_fetchall(sql, parameters))
         except (sqlite3.Error, ValueError) as exc:
-            msg = f"the outbox cannot be read: {exc}"
-            raise OutboxUnavailable(msg) from exc
+            self.trouble = f"the outbox cannot be read: {exc}"
+            raise OutboxUnavailable(self.trouble) from exc
+        else:
+            self.trouble = None
+            return found
         finally:
             self._idle.put_nowait(connection)
 

@@ -80,8 +80,8 @@ class SqliteLedger:
         """Write an attempt down before it leaves, and give its id."""
 
         def unit(connection: sqlite3.Connection) -> int:
-            if opening.doubt:
-                learn(connection, opening.destination, opening.doubt, opening.at)
+            for doubt in opening.doubts:
+                learn(connection, opening.destination, doubt, opening.at)
             [row] = rows(
                 connection,
                 """INSERT INTO attempt (destination, delivery, method, path, started_at,

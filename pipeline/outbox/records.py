@@ -218,24 +218,6 @@ class SqliteRecords:
         row = await self._readers.row("SELECT due_at FROM event WHERE id = ?", (event,))
         return None if row is None else row[0]
 
-    async def parked_events(self, source: str | None, *, before: int, limit: int) -> list[int]:
-        """Give some events that have been parked since before then, the oldest first."""
-        sql = """SELECT id FROM event
-                 WHERE state = 'parked' AND updated_at <= ?1 AND (?2 IS NULL OR source = ?2)
-                 ORDER BY id LIMIT ?3"""
-        return await self._ids(sql, (before, source, limit))
-
-    async def parked_deliveries(
-        self, destination: str | None, *, before: int, limit: int
-    ) -> list[int]:
-        """Give some deliveries that have been parked since before then, none of unknown outcome."""
-        sql = """SELECT id FROM delivery
-                 WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery'
-                                       AND state = 'parked' AND (?2 IS NULL OR owner = ?2))
-                   AND state = 'parked' AND updated_at <= ?1 AND reason IS NOT 'unknown outcome'
-                 LIMIT ?3"""
-        return await self._ids(sql, (before, destination, limit))
-
     async def in_doubt(self, destination: str | None) -> int:
         """Count the parked deliveries of unknown outcome."""
         sql = """SELECT count(*) FROM delivery INDEXED BY delivery_reason

@@ -25,25 +25,23 @@ class SqliteRepair:
 
     async def retry_events(self, ids: Sequence[int], *, now: int) -> Changed:
         """Let events be processed again, at once."""
+        return await self._writer.do(lambda connection: _retry_events(connection, ids, now))
+
+    async def retry_parked_events(
+        self, source: str | None, *, before: int, limit: int, now: int
+    ) -> Changed:
+        """Process some of the parked events again, the oldest first."""
 
         def unit(connection: sqlite3.Connection) -> Changed:
-            changed = Changed()
-            for event in ids:
-                found = rows(
-                    connection, "SELECT state, body IS NULL FROM event WHERE id = ?", (event,)
-                )
-                refusal = _no_retry(f"e{event}", *found[0]) if found else _unknown("event", event)
-                if refusal:
-                    changed.refused[f"e{event}"] = refusal
-                    continue
-                rows(
-                    connection,
-                    """UPDATE event SET state = 'waiting', reason = NULL, due_at = ?1,
-                                        updated_at = ?1, attempts = 0, first_failure_at = NULL
-                       WHERE id = ?2""",
-                    (now, event),
-                )
-                changed.ids.append(f"e{event}")
+            found = rows(
+                connection,
+                """SELECT id FROM event
+                   WHERE state = 'parked' AND updated_at <= ?1 AND (?2 IS NULL OR source = ?2)
+                   ORDER BY id LIMIT ?3""",
+                (before, source, limit),
+            )
+            changed = _retry_events(connection, [row[0] for row in found], now)
+            changed.more = len(found) == limit
             return changed
 
         return await self._writer.do(unit)
@@ -73,34 +71,26 @@ class SqliteRepair:
 
         What waits for a guest comes back with it.
         """
+        return await self._writer.do(lambda connection: _retry_deliveries(connection, ids, now))
+
+    async def retry_parked_deliveries(
+        self, destination: str | None, *, before: int, limit: int, now: int
+    ) -> Changed:
+        """Try some of the parked deliveries again, none of unknown outcome."""
 
         def unit(connection: sqlite3.Connection) -> Changed:
-            changed = Changed()
-            for delivery in _with_guests(connection, ids):
-                if anew := decide_anew_if_forgotten(connection, delivery, now):
-                    changed.ids += [f"d{number}" for number in anew]
-                if f"d{delivery}" in changed.ids:
-                    continue
-                found = rows(
-                    connection,
-                    """UPDATE delivery SET state = 'waiting', reason = NULL, due_at = ?1,
-                                           updated_at = ?1, first_failure_at = NULL, wary = 1
-                       WHERE id = ?2 AND state IN ('waiting', 'parked') RETURNING kind""",
-                    (now, delivery),
-                )
-                if not found:
-                    changed.refused[f"d{delivery}"] = _state_of(connection, "delivery", delivery)
-                    continue
-                give_way(connection, delivery, DeliveryKind(found[0][0]), now)
-                came = rows(
-                    connection,
-                    """UPDATE delivery SET state = 'waiting', reason = NULL, due_at = ?1,
-                                           updated_at = ?1, first_failure_at = NULL, wary = 1
-                       WHERE waits_for = ?2 AND state = 'parked' RETURNING id""",
-                    (now, delivery),
-                )
-                changed.ids += [f"d{number}" for number in (delivery, *(row[0] for row in came))]
-            changed.ids[:] = dict.fromkeys(changed.ids)
+            found = rows(
+                connection,
+                """SELECT id FROM delivery
+                   WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery'
+                                         AND state = 'parked' AND (?2 IS NULL OR owner = ?2))
+                     AND state = 'parked' AND updated_at <= ?1
+                     AND reason IS NOT 'unknown outcome'
+                   LIMIT ?3""",
+                (before, destination, limit),
+            )
+            changed = _retry_deliveries(connection, [row[0] for row in found], now)
+            changed.more = len(found) == limit
             return changed
 
         return await self._writer.do(unit)
@@ -118,6 +108,55 @@ class SqliteRepair:
             return changed
 
         return await self._writer.do(unit)
+
+
+def _retry_events(connection: sqlite3.Connection, ids: Sequence[int], now: int) -> Changed:
+    changed = Changed()
+    for event in ids:
+        found = rows(connection, "SELECT state, body IS NULL FROM event WHERE id = ?", (event,))
+        refusal = _no_retry(f"e{event}", *found[0]) if found else _unknown("event", event)
+        if refusal:
+            changed.refused[f"e{event}"] = refusal
+            continue
+        rows(
+            connection,
+            """UPDATE event SET state = 'waiting', reason = NULL, due_at = ?1,
+                                updated_at = ?1, attempts = 0, first_failure_at = NULL
+               WHERE id = ?2""",
+            (now, event),
+        )
+        changed.ids.append(f"e{event}")
+    return changed
+
+
+def _retry_deliveries(connection: sqlite3.Connection, ids: Sequence[int], now: int) -> Changed:
+    changed = Changed()
+    for delivery in _with_guests(connection, ids):
+        if anew := decide_anew_if_forgotten(connection, delivery, now):
+            changed.ids += [f"d{number}" for number in anew]
+        if f"d{delivery}" in changed.ids:
+            continue
+        found = rows(
+            connection,
+            """UPDATE delivery SET state = 'waiting', reason = NULL, due_at = ?1,
+                                   updated_at = ?1, first_failure_at = NULL, wary = 1
+               WHERE id = ?2 AND state IN ('waiting', 'parked') RETURNING kind""",
+            (now, delivery),
+        )
+        if not found:
+            changed.refused[f"d{delivery}"] = _state_of(connection, "delivery", delivery)
+            continue
+        give_way(connection, delivery, DeliveryKind(found[0][0]), now)
+        came = rows(
+            connection,
+            """UPDATE delivery SET state = 'waiting', reason = NULL, due_at = ?1,
+                                   updated_at = ?1, first_failure_at = NULL, wary = 1
+               WHERE waits_for = ?2 AND state = 'parked' RETURNING id""",
+            (now, delivery),
+        )
+        changed.ids += [f"d{number}" for number in (delivery, *(row[0] for row in came))]
+    changed.ids[:] = dict.fromkeys(changed.ids)
+    return changed
 
 
 def _drop(connection: sqlite3.Connection, column: str, number: int, now: int) -> list[str]:

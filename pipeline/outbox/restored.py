@@ -2,7 +2,8 @@
 
 It does not know how its guests have changed since, so none is known any more, and what has not gone
 out is decided anew from its event, which fetches the guest as any event does. Nor does it know what
-was sent: see `SqliteLedger.presume_spent`.
+was sent: see `SqliteLedger.presume_spent`, and for what must not be sent twice
+`Facts.restored_at`.
 """
 
 import sqlite3
@@ -47,9 +48,15 @@ def distrust(connection: sqlite3.Connection, now: int) -> None:
     )
     # What has parked is decided anew when a person retries it; see below.
     rows(connection, "UPDATE subject SET doc = NULL, as_of = 0 WHERE kind = 'guest'")
+    # What the destination had not at the backup it may have now.
     rows(
         connection,
-        "INSERT OR REPLACE INTO meta (name, value) VALUES ('restored', CAST(? AS BLOB))",
+        "DELETE FROM told WHERE kind = 'booking' AND json_extract(doc, '$.absent')",
+    )
+    rows(
+        connection,
+        """INSERT OR REPLACE INTO meta (name, value)
+           VALUES ('restored', CAST(?1 AS BLOB)), ('restored_at', CAST(?1 AS BLOB))""",
         (str(now),),
     )
 

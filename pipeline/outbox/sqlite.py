@@ -27,6 +27,7 @@ from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
 from pipeline.outbox.facts import SqliteFacts
 from pipeline.outbox.file import (
+    Footprint,
     Readers,
     instance_lock,
     migrate,
@@ -110,10 +111,19 @@ class SqliteOutbox:
     repair: Repair
     times: Times
 
-    def __init__(self, writer: Writer, readers: Readers, seal: Seal, known: KnownKeys) -> None:
+    def __init__(
+        self,
+        writer: Writer,
+        readers: Readers,
+        seal: Seal,
+        known: KnownKeys,
+        restored_at: int | None,
+    ) -> None:
         self.seal = seal
+        self.restored_at = restored_at
         self._writer = writer
         self._readers = readers
+        self._proven = 0
         self.intake = SqliteIntake(writer, known)
         self.events = SqliteEvents(writer, readers)
         self.facts = SqliteFacts(readers)
@@ -130,8 +140,14 @@ class SqliteOutbox:
 
     @property
     def trouble(self) -> str | None:
-        """Why nothing could be written when it was last tried; None when it could."""
-        return self._writer.trouble
+        """Why nothing could be written or read when it was last tried; None when it could."""
+        return self._writer.trouble or self._readers.trouble
+
+    async def prove(self) -> None:
+        """Write something, unless something was written since this was last asked."""
+        if self._writer.commits == self._proven or self._writer.trouble:
+            await self._writer.do(_stamp)
+        self._proven = self._writer.commits
 
     async def recover(self, *, now: int) -> None:
         """Give back at once what a predecessor had claimed."""
@@ -253,7 +269,10 @@ async def open_outbox(
             try:
                 seal = await _seal(writer)
                 known = await writer.do(known_keys)
-                yield SqliteOutbox(writer, readers, seal, known)
+                restored = await readers.row("SELECT value FROM meta WHERE name = 'restored_at'")
+                restored_at = int(restored[0]) if restored else None
+                writer.is_there = Footprint(path).is_there
+                yield SqliteOutbox(writer, readers, seal, known, restored_at)
             finally:
                 writer.stop()
                 await task

@@ -8,6 +8,16 @@ from pipeline.model import Delivery, Outcome, ToldGuest
 from pipeline.outbox import Ending, Learnt, Remembered
 from pipeline.outbox.query import rows
 
+#: A key that is patched with NULL goes. The schema's trigger `doubt_retried` does the same.
+_FORGET_CONSENT = """
+    UPDATE told
+    SET doc = json_patch(told.doc, json_object('maybe', json_object(doubt.key, NULL)))
+    FROM (SELECT key, json_extract(doc, '$.person') AS person FROM told
+          WHERE destination = ?1 AND kind = 'booking' AND key = ?2 || '/' || ?3
+            AND json_extract(doc, '$.in_doubt')) AS doubt
+    WHERE told.destination = ?1 AND told.kind = 'guest' AND told.key = doubt.person
+"""
+
 
 def learn(connection: sqlite3.Connection, destination: str, learnt: Learnt, now: int) -> None:
     """Keep what a destination knows now, in place of what it knew."""
@@ -48,10 +58,13 @@ def end_doubt(connection: sqlite3.Connection, delivery: Delivery, ending: Ending
     """Forget that a booking may be registered, once it is known that this attempt did not."""
     if ending is None or ending.outcome is Outcome.UNKNOWN:
         return
+    booking = (delivery.destination, delivery.source, delivery.booking)
+    rows(connection, _FORGET_CONSENT, booking)
     rows(
         connection,
-        """DELETE FROM told
+        """UPDATE told SET doc = json_object('guest', NULL, 'customer', NULL, 'payload_hash', '',
+                                             'absent', json('true'))
            WHERE destination = ?1 AND kind = 'booking' AND key = ?2 || '/' || ?3
              AND json_extract(doc, '$.in_doubt')""",
-        (delivery.destination, delivery.source, delivery.booking),
+        booking,
     )

@@ -67,6 +67,10 @@ class Writer:
 
     def __init__(self, connection: Connected) -> None:
         self._connection = connection
+        #: Asked on the connection's thread before each transaction; says why it may not be begun.
+        self.is_there: Callable[[], str | None] = lambda: None
+        #: How many transactions have been committed.
+        self.commits = 0
         self._waiting: list[_Job] = []
         self._wake = asyncio.Event()
         self._closed = False
@@ -127,12 +131,14 @@ class Writer:
             for job in batch:
                 if job.begins is not None:
                     job.begins()
-            results = await self._connection.run(functools.partial(_transact, batch))
+            transact = functools.partial(_transact, batch, self.is_there)
+            results = await self._connection.run(transact)
         except Exception as exc:  # noqa: BLE001 - the only writer must not end; nobody may hang
             results = _Failed(exc, None)
         if isinstance(results, _Failed):
             return self._give_up(batch, results)
         self.trouble = None
+        self.commits += 1
         self.watch(time.perf_counter() - begun, results.rows)
         for job, result in zip(batch, results.all, strict=True):
             if not job.done.done():  # else its caller has gone away; it is on disk all the same
@@ -161,8 +167,12 @@ class Writer:
                 await self._connection.run(_checkpoint)
 
 
-def _transact(batch: Sequence[_Job], connection: sqlite3.Connection) -> _Done | _Failed:
+def _transact(
+    batch: Sequence[_Job], is_there: Callable[[], str | None], connection: sqlite3.Connection
+) -> _Done | _Failed:
     """Run a batch as one transaction; one unit must never end the only writer."""
+    if lost := is_there():
+        return _Failed(OutboxUnavailable(lost), None)
     running: _Job | None = None
     results: list[Any] = []
     before = connection.total_changes
@@ -194,8 +204,8 @@ def _is_own(exc: Exception) -> bool:
 
 
 def _name(exc: Exception) -> str:
-    """Say what went wrong; only SQLite's own sentences are known to quote no data."""
-    return str(exc) if isinstance(exc, sqlite3.Error) else type(exc).__name__
+    """Say what went wrong; only SQLite's sentences and ours are known to quote no data."""
+    return str(exc) if isinstance(exc, sqlite3.Error | OutboxUnavailable) else type(exc).__name__
 
 
 def _fail(job: _Job, failure: OutboxUnavailable, cause: Exception) -> None:

@@ -24,3 +24,24 @@ async def test_a_full_outbox_refuses_with_503_and_says_so_until_there_is_room(he
         equations(status)
         assert status.events["done"] == 12
         assert (await here.status()).ready
+
+
+async def test_a_file_that_is_gone_is_noticed_though_no_webhook_comes(here: World) -> None:
+    """SQLite goes on with a file that has no name any more, and what is in it is lost."""
+    aside = here.outbox.with_name("aside.db")
+    async with here.running():
+        await here.book(booking={})
+        await here.settled()
+        here.outbox.rename(aside)
+
+        async def ready(*, wanted: bool) -> bool:
+            return (await here.status()).ready is wanted
+
+        await until(lambda: ready(wanted=False), timeout=20)
+        [reason] = (await here.status()).reasons
+        assert "was removed or replaced under the running daemon: put it back, or restart" in reason
+        assert (await here.book(booking={}))["answers"] == {"503": 1}
+        aside.rename(here.outbox)
+        await until(lambda: ready(wanted=True), timeout=20)
+        status = await here.settled()
+        equations(status)

@@ -131,3 +131,36 @@ async def test_it_asks_on_a_terminal_and_takes_no_for_an_answer(
         assert await _run(here, "backup", backup) == 1
         assert "exists already; --force replaces it" in capsys.readouterr().err
         assert await _run(here, "backup", backup, "--force") == 0
+
+
+async def test_nothing_is_registered_again_by_itself_after_a_restore(tmp_path: Path) -> None:
+    """Each registration counts a visit, and what was registered after the backup is not known."""
+    backup = tmp_path / "copy.db"
+    off = '# mode = "registration"\n# registration_path = "/registration"\n'
+    async with world(tmp_path, per=0.2) as here:
+        here.replace(off, off.replace("# ", ""))
+        async with here.running():
+            customer = await here.guest(email="ada@example.com")
+            await here.book(booking={"customerId": customer, "uniqueId": "known"})
+            await here.settled()
+            await here.control("stampede", "faults", {"kind": "503", "path": "/registration"})
+            await here.book(booking={"customerId": customer, "uniqueId": "waiting"})
+            await until(lambda: here.rows("SELECT 1 FROM deliveries WHERE state = 'waiting'"))
+            assert await _run(here, "backup", backup) == 0
+            await here.clear_faults("stampede")
+            await here.book(booking={"customerId": customer, "uniqueId": "after"})
+            await here.settled()
+        assert await _run(here, "restore", backup, "--yes") == 0
+        async with here.running():
+            for booking in ("known", "after"):
+                changed = {"customerId": customer, "uniqueId": booking, "status": "PartiallyPaid"}
+                await here.book(booking=changed)
+            await here.book(booking={"customerId": customer, "uniqueId": "new"})
+            status = await here.settled()
+        equations(status)
+        assert here.rows("SELECT booking, reason FROM parked ORDER BY booking") == [
+            ("after", "unknown outcome"),
+            ("waiting", "unknown outcome"),
+        ]
+        [guest] = (await here.state("stampede"))["guests"]
+        assert guest["visits"] == 4, "one for each booking"

@@ -5,12 +5,14 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from pipeline.model import Delivery, DeliveryState, Outcome, ToldBooking, ToldGuest
+from pipeline.model import Delivery, DeliveryState, Guest, Outcome, ToldBooking, ToldGuest
 from pipeline.outbox import Ending, Learnt
+from pipeline.outbox.backup import back_up, restoring
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
-from tests.outbox.support import BOOKING, T0, change, next_delivery, opening, settled
+from tests.outbox.support import BOOKING, T0, change, look, next_delivery, opening, settled
 
 _TOLD = ToldBooking(guest=None, customer="c", payload_hash="h")
+ABSENT = ToldBooking(guest=None, customer=None, payload_hash="", absent=True)
 _DOUBT = Learnt(key="leeds/b", told=msgspec.structs.replace(_TOLD, in_doubt=True))
 
 
@@ -18,7 +20,7 @@ async def _under_way(outbox: SqliteOutbox) -> tuple[Delivery, int]:
     """Let a registration leave; give its delivery and its attempt."""
     await settled(outbox, "1", BOOKING)
     delivery = await next_delivery(outbox)
-    sent = msgspec.structs.replace(opening(delivery), doubt=_DOUBT)
+    sent = msgspec.structs.replace(opening(delivery), doubts=(_DOUBT,))
     return delivery, await outbox.ledger.open(sent)
 
 
@@ -27,7 +29,8 @@ def _ending(attempt: int, outcome: Outcome) -> Ending:
 
 
 async def _told(outbox: SqliteOutbox) -> ToldBooking | None:
-    return await outbox.facts.told_booking("stampede", "leeds/b")
+    told = await outbox.facts.told_booking("stampede", "leeds/b")
+    return None if told == ABSENT else told
 
 
 async def test_it_is_there_when_the_request_leaves_and_after_a_crash(path: Path) -> None:
@@ -97,3 +100,24 @@ async def test_a_person_who_has_looked_ends_it(
     change(path, "UPDATE delivery SET state = ?", state)
     async with open_outbox(path) as outbox:
         assert await _told(outbox) == told
+
+
+async def test_one_look_is_enough_for_what_was_in_doubt_before_a_restore(
+    path: Path, tmp_path: Path
+) -> None:
+    """Its guest was forgotten, so a retry makes it anew: that one must not park for the same."""
+    async with open_outbox(path) as outbox:
+        delivery, attempt = await _under_way(outbox)
+        await outbox.events.learn_guest("leeds", Guest(customer="c"), fetched_at=T0)
+        ending = _ending(attempt, Outcome.UNKNOWN)
+        await outbox.deliveries.close(
+            delivery, DeliveryState.PARKED, "unknown outcome", ending, now=T0
+        )
+    back_up(path, tmp_path / "copy.db", force=False)
+    with restoring(tmp_path / "copy.db", path) as ready:
+        ready.put_back(now=T0)
+    async with open_outbox(path) as outbox:
+        assert await _told(outbox) == _DOUBT.told
+        await outbox.repair.retry_deliveries([delivery.id], now=T0)
+        assert await outbox.facts.told_booking("stampede", "leeds/b") == ABSENT
+    assert look(path, "SELECT state FROM event") == [("waiting",)]

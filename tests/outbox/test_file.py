@@ -14,6 +14,7 @@ from pipeline.errors import (
     OutboxUnavailable,
 )
 from pipeline.outbox.file import MIGRATIONS, instance_lock, migrate, require_current
+from pipeline.outbox.query import rows
 from pipeline.outbox.sqlite import open_outbox, read_outbox
 from tests.outbox.support import arrival, look
 
@@ -210,3 +211,47 @@ async def test_a_full_disk_refuses_and_recovers_by_itself(path: Path) -> None:
     assert [bool(trouble) for trouble in troubles] == [True, False]
     stored = look(path, "SELECT count(*) FROM events")
     assert stored == [(2 + 400 - refused,)]
+
+
+@pytest.mark.parametrize("name", ["outbox.db", "outbox.db-wal"])
+async def test_a_file_that_was_removed_or_replaced_takes_no_webhook(path: Path, name: str) -> None:
+    """A 200 would promise what is in a file without a name."""
+    file, aside = path.with_name(name), path.with_name("aside")
+    async with open_outbox(path) as outbox:
+        await outbox.intake.accept(arrival("1"))
+        file.rename(aside)
+        for _ in range(2):
+            with pytest.raises(OutboxUnavailable, match="was removed or replaced"):
+                await outbox.intake.accept(arrival("2"))
+            file.write_bytes(aside.read_bytes())
+        assert outbox.trouble
+        assert "put it back, or restart" in outbox.trouble
+        aside.replace(file)
+        assert not (await outbox.intake.accept(arrival("2"))).duplicate
+        assert outbox.trouble is None
+
+
+async def test_it_is_proven_that_it_can_be_written_unless_it_just_was(path: Path) -> None:
+    """Otherwise `readyz` would say ready for as long as no webhook comes."""
+    stamp = "SELECT value FROM meta WHERE name = 'stamp'"
+    async with open_outbox(path) as outbox:
+        await outbox.prove()
+        first = look(path, stamp)
+        await outbox.intake.accept(arrival("1"))
+        await outbox.prove()
+        assert look(path, stamp) == first, "that was one write less"
+        await outbox.prove()
+        assert look(path, stamp) != first
+
+
+async def test_what_cannot_be_read_is_trouble_until_it_can(path: Path) -> None:
+    """A stage that reads nothing does nothing, and the file is written all the same."""
+    async with open_outbox(path) as outbox:
+        do = outbox._writer.do  # noqa: SLF001 - the damage of this test
+        await do(lambda c: rows(c, "ALTER TABLE counter RENAME TO gone"))
+        with pytest.raises(OutboxUnavailable):
+            await outbox.overview.counts()
+        assert outbox.trouble == "the outbox cannot be read: no such table: counter"
+        await do(lambda c: rows(c, "ALTER TABLE gone RENAME TO counter"))
+        await outbox.overview.counts()
+        assert outbox.trouble is None

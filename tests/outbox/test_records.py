@@ -1,11 +1,13 @@
 """What people ask of the outbox is answered from indexes, in the rows of the views."""
 
 import asyncio
+from collections.abc import Awaitable
 from pathlib import Path
 
 import pytest
 
-from pipeline.model import DeliveryState, Priority
+from pipeline.model import DeliveryState, EventState, Priority
+from pipeline.outbox import Changed
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
@@ -231,3 +233,39 @@ async def test_a_retried_event_begins_anew_and_a_dropped_one_is_ignored(
     again = await outbox.repair.retry_events([2], now=T0 * 2)
     assert again.ids == ["e2"]
     conserved(path)
+
+
+async def _parks(outbox: SqliteOutbox, reason: str, *, now: int = T0) -> None:
+    delivery = await next_delivery(outbox, now=now)
+    await outbox.deliveries.close(delivery, DeliveryState.PARKED, reason, None, now=now)
+
+
+async def test_what_has_parked_in_doubt_meanwhile_is_left_alone_by_a_retry_of_all(
+    outbox: SqliteOutbox, path: Path
+) -> None:
+    """Two people retry all: what the one has sent may have been done, and the other must see it."""
+    for number in range(3):
+        await settled(outbox, str(number), BOOKING, booking=f"b{number}")
+        await _parks(outbox, "Stampede answered 400")
+
+    def bulk() -> Awaitable[Changed]:
+        return outbox.repair.retry_parked_deliveries(None, before=T0, limit=2, now=T0 + 1)
+
+    one, other = await asyncio.gather(bulk(), bulk())
+    assert (one.ids, one.more, other.ids, other.more) == (["d1", "d2"], True, ["d3"], False)
+    for _ in range(3):
+        await _parks(outbox, "unknown outcome", now=T0 + 2)
+    late = outbox.repair.retry_parked_deliveries(None, before=T0 + 9, limit=9, now=T0 + 9)
+    assert (await late).ids == []
+    assert look(path, "SELECT DISTINCT state FROM delivery") == [("parked",)]
+
+
+async def test_two_retries_of_all_events_say_together_what_they_did(outbox: SqliteOutbox) -> None:
+    """Neither counts what the other has done."""
+    for number in range(3):
+        event = await claimed(outbox, str(number))
+        await outbox.events.finish(event.id, EventState.PARKED, "unreadable", now=T0)
+    first = outbox.repair.retry_parked_events("leeds", before=T0, limit=2, now=T0)
+    second = outbox.repair.retry_parked_events("leeds", before=T0, limit=2, now=T0)
+    found = await asyncio.gather(first, second)
+    assert [(one.ids, one.more) for one in found] == [(["e1", "e2"], True), (["e3"], False)]

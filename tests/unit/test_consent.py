@@ -4,10 +4,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from pipeline.consent import Statement, decide, moves, opts_out, remembered
+from pipeline.consent import Statement, decide, may_have_told, moves, opts_out, remembered
 from pipeline.model import Consent, GuestConsent, Presence, ToldConsent
 from pipeline.plugin import ConsentFeeds
 from tests.unit.made import NO, UNKNOWN, YES
@@ -299,3 +299,31 @@ def test_the_unknown_is_remembered_as_it_was(before: GuestConsent, now: GuestCon
     kept = remembered(now, before)
     assert kept.email == (before.email if now.email is UNKNOWN else now.email)
     assert kept.sms == (before.sms if now.sms is UNKNOWN else now.sms)
+
+
+@settings(max_examples=200)
+@given(_consents, _consents, _consents, _feeds)
+def test_what_may_have_been_told_can_be_taken_back(
+    sent: GuestConsent, maybe: GuestConsent, now: GuestConsent, feeds: ConsentFeeds
+) -> None:
+    """As if it were known that it was told."""
+    one, other = _after(sent, feeds=feeds), _after(sent, maybe, feeds=feeds)
+    # What takes back goes by a call whose outcome is no doubt: that may be sent again.
+    assume(not opts_out(_states(maybe, at=2), one, feeds))
+    statement = _states(now, at=9)
+    most = may_have_told(one, [other])
+    if opts_out(statement, other, feeds):
+        assert opts_out(statement, most, feeds)
+    assert may_have_told(one, []) == one
+    assert may_have_told(None, [other]) == other
+
+
+def test_a_yes_that_may_have_been_told_is_no_news() -> None:
+    """The guest may have taken it back at the destination: so that is asked."""
+    told, maybe = _after(_says(NO, NO)), _after(_says(NO, NO), _says(YES, YES))
+    statement = _states(_says(YES, YES), at=9)
+    assert moves(statement, told, _FEEDS)
+    most = may_have_told(told, [maybe])
+    assert most is not None
+    assert not moves(statement, most, _FEEDS)
+    assert decide(statement, most, None, _FEEDS, trusting=True) is None

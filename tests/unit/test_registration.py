@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.clock import micros
 from pipeline.destinations.stampede.mapping import StampedeMapper
 from pipeline.destinations.stampede.settings import ConsentSettings
 from pipeline.errors import Reject, Retry, Skip, UnknownOutcome
@@ -356,3 +357,30 @@ def test_a_returning_guests_next_call_in_mode_api_is_spared_only_if_nothing_chan
     assert after is not None
     step = _step(GUEST, facts(told_guest=after), mapper=_API)
     assert isinstance(step, Nothing) is same
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["made", "changed"])
+def test_what_was_there_before_a_restore_may_have_been_registered_after_the_backup(
+    known: bool,
+) -> None:
+    """By the booking's own date; where there is none, by its newest event's."""
+    made = booking().created_at
+    assert made
+    at = micros(made) if known else NOON
+    one = booking() if known else booking(created_at=None)
+    with pytest.raises(UnknownOutcome) as caught:
+        _step(BOOKING, facts(booking=one, restored_at=at))
+    assert caught.value.reason == "unknown outcome"
+    assert isinstance(_step(BOOKING, facts(booking=one, restored_at=at - 1)), Send)
+    assert isinstance(_step(BOOKING, facts(booking=one, restored_at=None)), Send)
+
+
+def test_a_restore_puts_nothing_else_in_doubt() -> None:
+    """What is known to be there is, what is not to be sent is not, and upserts are sent again."""
+    there = facts(told_guest=told_guest(), told_booking=told_booking(), restored_at=NOON)
+    assert _step(BOOKING, there) == Nothing(reason="already registered")
+    for changed in (booking(phase=Phase.CANCELLED), booking(phase=Phase.DRAFT)):
+        with pytest.raises(Skip):
+            _step(BOOKING, facts(booking=changed, restored_at=NOON))
+    known = facts(told_guest=told_guest(), restored_at=NOON)
+    assert isinstance(_step(BOOKING, known, mapper=_API), Send)

@@ -213,16 +213,30 @@ async def test_a_registration_is_done_by_any_json(
     assert call.kwargs["headers"]["Connection"] == "close", "a kept one may break unnoticed"
 
 
-async def test_a_refused_registration_is_quoted_without_the_guest(
-    authorised: Stampede, answers: aioresponses
+@pytest.mark.parametrize(
+    "request_",
+    [
+        _GUEST,
+        _REGISTRATION,
+        _TAG,
+        Request(method="POST", path="/v1/guests/g-1/booking", body=b"{}"),
+        Request(method="GET", path="/v1/guests", query="search=anna%40example.com"),
+    ],
+    ids=["guest", "registration", "tag", "booking", "look-up"],
+)
+@pytest.mark.parametrize("status", [422, 429, 500])
+async def test_a_refusal_is_quoted_without_the_guest_and_the_token(
+    authorised: Stampede, answers: aioresponses, request_: Request, status: int
 ) -> None:
-    """People read it in the views."""
-    said = b'{"message":["Anna <anna@example.com> on +447400123456 is blocked"]}'
-    answers.post(f"{_BASE}/registration", status=422, body=said)
-    with pytest.raises(Reject) as caught:
-        await authorised.send(_REGISTRATION)
-    assert "is blocked" in caught.value.reason
-    assert not [word for word in ("Anna", "anna@", "7400") if word in caught.value.reason]
+    """People read it in the views; the calls of bookings and tags hold no name."""
+    said = b'{"message":["Anna <anna@example.com> on +447400123456 by token-1 is blocked"]}'
+    query = f"?{request_.query}" if request_.query else ""
+    answers.add(_BASE + request_.path + query, request_.method, status=status, body=said)
+    private = msgspec.structs.replace(request_, private=("Anna", "anna@example.com"))
+    with pytest.raises(Failure) as caught:
+        await authorised.send(private)
+    said_of_it = f"Stampede answered {status}: … <…> on … by … is blocked"
+    assert caught.value.reason == said_of_it
 
 
 async def test_a_guest_without_an_id_was_not_made(

@@ -70,11 +70,11 @@ class Stampede:
 
         Raises Unauthorized when the credentials are refused, else what `fail` raises.
         """
-        body = _Credentials(
-            client_id=self._settings.client_id,
-            client_secret=self._settings.client_secret.reveal(),
+        secret = self._settings.client_secret.reveal()
+        body = _Credentials(client_id=self._settings.client_id, client_secret=secret)
+        call = self._call(
+            "POST", "/oauth/token", msgspec.json.encode(body), _JSON, private=(secret,)
         )
-        call = self._call("POST", "/oauth/token", msgspec.json.encode(body), _JSON)
         reply = await self._session.call(call)
         if reply.status in {400, 401, 403}:
             msg = f"Stampede refuses the client id or secret ({reply.status} from /oauth/token)"
@@ -98,7 +98,12 @@ class Stampede:
             # nobody knows what came of it; so none is kept.
             headers["Connection"] = "close"
         call = self._call(
-            request.method, request.path, request.body or None, headers, query=request.query
+            request.method,
+            request.path,
+            request.body or None,
+            headers,
+            query=request.query,
+            private=(token, *request.private),
         )
         reply = await self._session.call(call)
         if reply.status == _UNAUTHORIZED:
@@ -136,7 +141,7 @@ class Stampede:
             await self.authorise()
             token = self._session.token() or ""
         headers = _JSON | {"Authorization": f"Bearer {token}"}
-        call = self._call("GET", path, None, headers, query=query)
+        call = self._call("GET", path, None, headers, query=query, private=(token,))
         reply = await self._session.call(call)
         if reply.status == _UNAUTHORIZED:
             self._session.drop_token(token)
@@ -150,9 +155,10 @@ class Stampede:
         headers: dict[str, str],
         *,
         query: str = "",
+        private: tuple[str, ...],
     ) -> Call:
         url = self._settings.base_url + quote(path, safe="/-._~") + (f"?{query}" if query else "")
-        return Call(method=method, url=url, headers=headers, body=body)
+        return Call(method=method, url=url, headers=headers, body=body, private=private)
 
 
 def _understand(request: Request, reply: Reply, call: Call) -> Answer:

@@ -55,17 +55,6 @@ class _Problem(Struct, frozen=True, kw_only=True):
     error_description: str | None = None
 
 
-class _Private(Struct, frozen=True, kw_only=True):
-    """What of a request nobody else may see, and may come back in an error."""
-
-    email: str = ""
-    first: str = ""
-    last: str = ""
-    phone: str = ""
-    client_secret: str = ""
-
-
-_private = msgspec.json.Decoder(_Private)
 _guest = msgspec.json.Decoder(_Guest)
 _guests = msgspec.json.Decoder(_Guests)
 _created = msgspec.json.Decoder(_Created)
@@ -153,15 +142,14 @@ def fail(reply: Reply, call: Call, *, promised: str = "") -> Failure:
 
 
 def message(body: bytes, call: Call) -> str:
-    """Give the vendor's own words, without what the request said about a person."""
+    """Give the vendor's own words, without what is private about the call."""
     try:
         problem = _problem.decode(body)
         parts = [*_texts(problem.message), *_texts(problem.errors)]
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return ""
     parts += [text for text in (problem.error, problem.error_description) if text]
-    private = _private.decode(call.body or b"{}")
-    return redact("; ".join(dict.fromkeys(parts)), msgspec.structs.astuple(private))
+    return redact("; ".join(dict.fromkeys(parts)), call.private)
 
 
 def _texts(node: object) -> list[str]:

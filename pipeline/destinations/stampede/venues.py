@@ -12,6 +12,7 @@ from pipeline.destinations.stampede.settings import StampedeSettings
 from pipeline.errors import Failure, Reject, Retry, Unauthorized, Unreachable
 from pipeline.findings import Finding, failed, fault, ok
 from pipeline.plugin import ListedVenue
+from pipeline.redact import printable
 
 PATH = "/v1/venues"
 _CALLED = f"GET {PATH}"
@@ -62,7 +63,7 @@ async def fetch_venues(peer: Peer, mapped: Mapping[str, str]) -> Sequence[Listed
         for venue in page.data:
             sources = tuple(name for name, serial in mapped.items() if serial == venue.id)
             found[venue.id] = ListedVenue(
-                id=_shown(venue.id), name=_shown(venue.name or ""), sources=sources
+                id=printable(venue.id), name=printable(venue.name or ""), sources=sources
             )
         cursor = next_cursor(page.links.next if page.links else None)
         if cursor is None:
@@ -106,8 +107,3 @@ def _judge(
         advice = f'write {where}.{what} = "{cased}"' if cased else "`pipeline venues` lists them"
         note = f"{serial} is none of the {len(known)} venues of this API key's organisation"
         yield failed(what, note, advice)
-
-
-def _shown(text: str) -> str:
-    """Take what a terminal may be shown."""
-    return "".join(c for c in text if c.isprintable())

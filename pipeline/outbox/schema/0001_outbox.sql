@@ -10,8 +10,9 @@ CREATE TABLE meta (
     value BLOB NOT NULL
 ) STRICT, WITHOUT ROWID;
 -- One row per fact about this file: `seal`, the key of all keyed digests; `stamp`, the last try to
--- write; `indexed`, the newest event in event_key; `restored`, when it was put back from a backup,
--- until the next start; `clock`, what the clocks were when they were last looked at.
+-- write; `indexed`, the newest event in event_key; `restored_at`, when it was put back from a
+-- backup, and `restored`, the same until the next start; `clock`, what the clocks were when they
+-- were last looked at.
 
 CREATE TABLE event (
     id               INTEGER PRIMARY KEY,
@@ -179,19 +180,34 @@ CREATE TABLE told (
 ) STRICT, WITHOUT ROWID;
 -- What a destination was last told. It outlives `keep`, and holds nothing that names a person.
 
--- A booking whose registration was not answered is `in_doubt` in its doc. Whoever retries its
--- delivery by hand has seen that it is not there, and whoever drops it that it is.
+-- A booking whose registration was not answered is `in_doubt` in its doc, and the consent that went
+-- along is in its guest's, under `maybe`. Whoever retries its delivery by hand has seen that it is
+-- not there, and whoever drops it that it is. After a restore there may be doubt without a row.
 CREATE TRIGGER doubt_retried AFTER UPDATE OF state ON delivery
-WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND NEW.state = 'waiting' BEGIN
-    DELETE FROM told
-        WHERE destination = OLD.destination AND kind = 'booking'
-          AND key = OLD.source || '/' || OLD.booking AND json_extract(doc, '$.in_doubt');
+WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND OLD.booking IS NOT NULL
+ AND (NEW.state = 'waiting' OR NEW.reason = 'restored: decided anew') BEGIN
+    UPDATE told
+        SET doc = json_patch(told.doc, json_object('maybe', json_object(doubt.key, NULL)))
+        FROM (SELECT key, json_extract(doc, '$.person') AS person FROM told
+              WHERE destination = OLD.destination AND kind = 'booking'
+                AND key = OLD.source || '/' || OLD.booking AND json_extract(doc, '$.in_doubt'))
+             AS doubt
+        WHERE told.destination = OLD.destination AND told.kind = 'guest'
+          AND told.key = doubt.person;
+    INSERT INTO told (destination, kind, key, doc, updated_at)
+        VALUES (OLD.destination, 'booking', OLD.source || '/' || OLD.booking,
+                json_object('guest', NULL, 'customer', NULL, 'payload_hash', '',
+                            'absent', json('true')), NEW.updated_at)
+        ON CONFLICT DO UPDATE SET doc = excluded.doc WHERE json_extract(told.doc, '$.in_doubt');
 END;
 CREATE TRIGGER doubt_dropped AFTER UPDATE OF state ON delivery
-WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND NEW.state = 'dropped' BEGIN
-    UPDATE told SET doc = json_remove(doc, '$.in_doubt')
-        WHERE destination = OLD.destination AND kind = 'booking'
-          AND key = OLD.source || '/' || OLD.booking;
+WHEN OLD.state = 'parked' AND OLD.reason = 'unknown outcome' AND OLD.booking IS NOT NULL
+ AND NEW.state = 'dropped' BEGIN
+    INSERT INTO told (destination, kind, key, doc, updated_at)
+        VALUES (OLD.destination, 'booking', OLD.source || '/' || OLD.booking,
+                json_object('guest', NULL, 'customer', OLD.customer, 'payload_hash', ''),
+                NEW.updated_at)
+        ON CONFLICT DO UPDATE SET doc = json_remove(told.doc, '$.in_doubt', '$.person');
 END;
 
 CREATE TABLE attempt (

@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Struct
 
 from pipeline.findings import Finding, failed, ok, warning
+from pipeline.redact import printable
 from pipeline.sources.roller.settings import RollerSettings
 
 _WANTED = ("Created", "Updated", "Cancelled")
@@ -57,7 +58,7 @@ class _Subscription(Struct, frozen=True, rename="camel"):
         except ValueError:
             host = "an address that cannot be read"
         shown = f"webhook {self.webhook_id} to {host}"
-        return "".join(c for c in shown if c.isprintable())
+        return printable(shown)
 
 
 #: An array on the wire, one object in the documentation.

@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from pipeline.errors import Retry
 from pipeline.plugin import ListedVenue, VenueDetails
+from pipeline.redact import printable
 from pipeline.sources.roller.settings import Country, Currency, Timezone
 
 
@@ -47,8 +48,7 @@ def _read(body: bytes) -> _Venue:
 
 def _text(raw: object) -> str:
     """Take what a terminal may be shown."""
-    text = str(raw) if isinstance(raw, str | int) else ""
-    return "".join(c for c in text if c.isprintable())
+    return printable(str(raw)) if isinstance(raw, str | int) else ""
 
 
 def _checked(kind: type[Timezone | Currency | Country], raw: object) -> str | None:
