@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pipeline.budget import Budget
 from pipeline.clock import SECOND, Clock
 from pipeline.errors import NoAnswer
-from pipeline.model import Outcome, Priority
+from pipeline.model import Outcome, Priority, ToldGuest
 from pipeline.outbox import Ending, Learnt, Ledger, Opening
 from pipeline.wire import TIMEOUT
 
@@ -96,4 +96,11 @@ class Attempt:
             at=self._clock.now(),
             boot=self._clock.boot(),
             learnt=self._budget.learnt() if self.status == _TOO_MANY else None,
+            undone=self._undone(outcome),
         )
+
+    def _undone(self, outcome: Outcome) -> tuple[str, ...]:
+        """Give the people whose own call was refused; what is to be retried may have been done."""
+        if outcome not in {Outcome.REJECTED, Outcome.RATE_LIMITED}:
+            return ()
+        return tuple(one.key for one in self._doubts if isinstance(one.told, ToldGuest))

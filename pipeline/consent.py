@@ -5,26 +5,29 @@ destination's call knows two, and overwrites what it had, also what the guest ha
 person can be a customer of several venues, so what was said is remembered by customer record. The
 first of these rules that fits decides; `there` is what the guest has at the destination itself.
 
-1. A record that we know has *changed*: a yes that was none before, or a no that was a yes before.
-   That is what the guest wants now, so it is sent; unless another record has changed since, and at
-   equal times no wins.
-2. The destination has no such guest: a yes is sent as yes, and everything else as no. To somebody
+1. A record that we know has *changed*: it says yes and its last known word was no, or the other way
+   round. That is what the guest wants now, so it is sent; unless another record has changed since,
+   and at equal times no wins.
+2. A further record of a person who was told says no when it is first seen: no is sent.
+3. The destination has no such guest: a yes is sent as yes, and everything else as no. To somebody
    who was told before and is gone from there, a yes is sent only if yes was sent last.
-3. We have never told the destination of this person, and are to trust: likewise.
-4. A further record of a person who was told says no when it is first seen: no is sent.
+4. We have never told the destination of this person, and are to trust: likewise.
 5. Otherwise what is there is repeated, for it has to be sent along, and is the guest's own.
 
-So nobody is subscribed again by an old yes, and a first no, which may be a box that nobody ticked,
-takes back nothing that was given elsewhere. Rules 1 and 4 lower at once; rule 5 needs to have asked
-the destination, and so does rule 2 where it is not to trust.
+So nobody is subscribed again by an old yes, nor by a flag that the source begins to tell; and a
+first no, which may be a box that nobody ticked, takes back nothing that was given elsewhere. Rules
+1 and 2 need nobody to be asked; rule 5 needs to have asked the destination, and so does rule 3.
+
+A call that was not answered may have been heard: a yes in it can be taken back like one that was
+sent. A call that is made again says its yes again; one that is not, a registration, has said it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Literal
 
 import msgspec
 
-from pipeline.model import Channels, Consent, GuestConsent, Presence, ToldConsent
+from pipeline.model import Change, Consent, GuestConsent, Presence, ToldConsent
 from pipeline.plugin import ConsentFeeds
 
 Feed = Literal["email", "sms", "sms_or_email", "never"]
@@ -42,44 +45,31 @@ class Statement(msgspec.Struct, frozen=True, kw_only=True):
     at: int
 
 
-def may_have_told(told: ToldConsent | None, maybe: Iterable[ToldConsent]) -> ToldConsent | None:
-    """Give what a person was told of at most, where of some of it (`maybe`) nobody knows.
+class History(msgspec.Struct, frozen=True, kw_only=True):
+    """What a destination was told of a person's consent."""
 
-    A yes that may have been told counts as one: so it can be taken back, and is not told as new.
-    """
-    for other in maybe:
-        told = other if told is None else _either(told, other)
-    return told
+    #: None for a person of whom it was never told.
+    told: ToldConsent | None = None
+    #: What it may have been told besides, in calls that were not answered: of those that are not
+    #: made again, and of the one that is.
+    maybe: tuple[ToldConsent, ...] = ()
+    again: ToldConsent | None = None
 
+    def may_have(self) -> Iterator[ToldConsent]:
+        """Give all that may have been told and is not known to have been."""
+        yield from self.maybe
+        if self.again is not None:
+            yield self.again
 
-def _either(one: ToldConsent, other: ToldConsent) -> ToldConsent:
-    behind = dict(one.behind)
-    for record, said in other.behind.items():
-        before = behind.get(record, GuestConsent())
-        behind[record] = GuestConsent(
-            email=_either_said(before.email, said.email), sms=_either_said(before.sms, said.sms)
-        )
-    return ToldConsent(
-        **{name: getattr(one, name) or getattr(other, name) for name in _CHANNELS},
-        changed=Channels(
-            **{
-                name: max(getattr(one.changed, name), getattr(other.changed, name))
-                for name in _CHANNELS
-            }
-        ),
-        behind=behind,
-    )
-
-
-def _either_said(one: Consent, other: Consent) -> Consent:
-    if Consent.YES in {one, other}:
-        return Consent.YES
-    return other if one is Consent.UNKNOWN else one
+    def says(self, channel: str) -> bool:
+        """Tell whether a yes was sent last, or may have been."""
+        is_sent = self.told is not None and bool(getattr(self.told, channel))
+        return is_sent or any(getattr(one, channel) for one in self.may_have())
 
 
 def decide(
     statement: Statement,
-    told: ToldConsent | None,
+    history: History,
     presence: Presence | None,
     feeds: ConsentFeeds,
     *,
@@ -87,37 +77,48 @@ def decide(
 ) -> ToldConsent | None:
     """Give what to send and what stands behind it; None when the destination must be asked first.
 
-    `told` is None for a person of whom the destination was never told, and `presence` while it has
-    not been asked.
+    `presence` is None while it has not been asked.
     """
+    told = history.told
     sent: dict[str, bool] = {}
-    changed: dict[str, int] = {}
+    changed = dict(told.changed) if told else {}
     for name in _CHANNELS:
-        channel = _Channel(name, statement, told, feeds)
+        channel = _Channel(name, statement, history, feeds)
         value = channel.by_itself()
-        if value is None and presence is not None:
+        if value is not None:
+            changed[name] = Change(at=statement.at, record=statement.record)
+        elif presence is not None:
             value = channel.beside(presence)
-        elif value is None and trusting and told is None:
+        elif trusting and told is None and not history.maybe:
             value = channel.value is Consent.YES
-        if value is None:
+        else:
             return None
         sent[name] = value
-        changed[name] = statement.at if channel.change() is not None else channel.changed_at
-    return ToldConsent(**sent, changed=Channels(**changed), behind=_behind(statement, told))
+    return ToldConsent(**sent, changed=changed, behind=_behind(statement, told))
 
 
-def moves(statement: Statement, told: ToldConsent, feeds: ConsentFeeds) -> bool:
+def moves(statement: Statement, history: History, feeds: ConsentFeeds) -> bool:
     """Tell whether a person who was told has anything new to say."""
-    found = (_Channel(name, statement, told, feeds) for name in _CHANNELS)
+    found = (_Channel(name, statement, history, feeds) for name in _CHANNELS)
     return any(one.change() is not None or one.lowers() for one in found)
 
 
-def opts_out(statement: Statement, told: ToldConsent | None, feeds: ConsentFeeds) -> bool:
-    """Tell whether a person who was told takes something back."""
-    if told is None:
-        return False
-    found = (_Channel(name, statement, told, feeds) for name in _CHANNELS)
+def opts_out(statement: Statement, history: History, feeds: ConsentFeeds) -> bool:
+    """Tell whether a person who was told, or may have been, takes something back."""
+    found = (_Channel(name, statement, history, feeds) for name in _CHANNELS)
     return any(one.change() is False or one.lowers() for one in found)
+
+
+def only_taking_back(statement: Statement) -> Statement:
+    """Leave of a statement what takes something back: that must never wait, nor be too old."""
+    said = statement.said
+    return msgspec.structs.replace(
+        statement, said=GuestConsent(email=_no_or_unknown(said.email), sms=_no_or_unknown(said.sms))
+    )
+
+
+def _no_or_unknown(said: Consent) -> Consent:
+    return said if said is Consent.NO else Consent.UNKNOWN
 
 
 def remembered(said: GuestConsent, before: GuestConsent | None) -> GuestConsent:
@@ -141,32 +142,33 @@ class _Channel:
     """One channel of one person."""
 
     def __init__(
-        self, name: str, statement: Statement, told: ToldConsent | None, feeds: ConsentFeeds
+        self, name: str, statement: Statement, history: History, feeds: ConsentFeeds
     ) -> None:
         self._name = name
-        self._at = statement.at
-        self._told = told
-        feed = getattr(feeds, name)
-        before = told.behind.get(statement.record) if told else None
+        self._statement = statement
+        self._history = history
+        self._feed = getattr(feeds, name)
+        self._last = history.told.changed.get(name) if history.told else None
+        before = history.told.behind.get(statement.record) if history.told else None
         #: What the record is known to say, and said last; None when it is seen for the first time.
-        self.value = _feeding(feed, remembered(statement.said, before))
-        self._before = None if before is None else _feeding(feed, before)
-        #: When the newest change that was sent came about; 0 without one.
-        self.changed_at: int = getattr(told.changed, name) if told else 0
+        self.value = _feeding(self._feed, remembered(statement.said, before))
+        self._before = None if before is None else _feeding(self._feed, before)
 
     def change(self) -> bool | None:
         """Give what the record says now and did not say before; None when nothing is new (1)."""
-        if self._before is None or not self._is_newest():
+        if not self._is_newest():
             return None
-        if self.value is Consent.YES and self._before is not Consent.YES:
+        was_no = self._before is Consent.NO and not self._said_yes(self._history.maybe)
+        if self.value is Consent.YES and was_no:
             return True
-        if self.value is Consent.NO and self._before is Consent.YES:
+        was_yes = self._before is Consent.YES or self._said_yes(self._history.may_have())
+        if self.value is Consent.NO and was_yes:
             return False
         return None
 
     def lowers(self) -> bool:
-        """Tell whether a further record takes back what was sent (4)."""
-        return self._is_first_no() and self._was_sent()
+        """Tell whether a further record takes back what was sent (2)."""
+        return self._is_first_no() and self._history.says(self._name)
 
     def by_itself(self) -> bool | None:
         """Decide by what was said alone; None when it depends on what is there."""
@@ -176,17 +178,24 @@ class _Channel:
         """Decide by what is there, where what was said does not."""
         if presence.remote_id is not None:
             return bool(getattr(presence, self._name))
-        return self.value is Consent.YES and (self._told is None or self._was_sent())
+        was_told = self._history.told is not None
+        return self.value is Consent.YES and (not was_told or self._history.says(self._name))
 
     def _is_first_no(self) -> bool:
-        return self._told is not None and self._before is None and self.value is Consent.NO
+        was_told = self._history.told is not None or any(self._history.may_have())
+        return was_told and self._before is None and self.value is Consent.NO
 
-    def _was_sent(self) -> bool:
-        return self._told is not None and bool(getattr(self._told, self._name))
+    def _said_yes(self, maybe: Iterable[ToldConsent]) -> bool:
+        record = self._statement.record
+        said = (one.behind[record] for one in maybe if record in one.behind)
+        return any(_feeding(self._feed, one) is Consent.YES for one in said)
 
     def _is_newest(self) -> bool:
-        no = self.value is Consent.NO
-        return self._at >= self.changed_at if no else self._at > self.changed_at
+        """Tell whether no other record has changed since; the same one's word is its newest."""
+        last, at = self._last, self._statement.at
+        if last is None or last.record == self._statement.record:
+            return True
+        return at >= last.at if self.value is Consent.NO else at > last.at
 
 
 def _feeding(feed: str, known: GuestConsent) -> Consent:

@@ -11,7 +11,7 @@ from aiolimiter import AsyncLimiter
 from pipeline.clock import SECOND
 from pipeline.errors import NotYet, OutboxUnavailable, PipelineError, Reject, Skip
 from pipeline.feed import Feed
-from pipeline.fetch import Fetcher
+from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher
 from pipeline.flight import SharedFetch
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
@@ -28,9 +28,6 @@ _WORKERS = 8
 _LEASE = 300.0
 
 _DAY = 86_400 * SECOND
-
-#: A guest that is made together with the booking may be there a little later than the webhook.
-_TRIES_FOR_A_GUEST = 6
 
 _PAUSE = 1.0
 
@@ -264,7 +261,7 @@ class Enricher:
             return
         if is_cancelled:
             return  # what was told of the booking is cancelled where it was told
-        if event.attempts + 1 < _TRIES_FOR_A_GUEST:
+        if event.attempts + 1 < TRIES_FOR_A_GUEST:
             raise NotYet("the source does not know the customer yet")
         raise Reject("the source does not know the customer")
 

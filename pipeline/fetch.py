@@ -6,10 +6,19 @@ become too old to be sent.
 
 from collections.abc import Awaitable
 from typing import TypeVar
+from zlib import crc32
 
 from aiolimiter import AsyncLimiter
 
-from pipeline.errors import OutboxUnavailable, Outdated, PipelineError
+from pipeline.errors import (
+    LaneFailure,
+    NotYet,
+    OutboxUnavailable,
+    Outdated,
+    PipelineError,
+    Reject,
+    Retry,
+)
 from pipeline.lane import Lane
 from pipeline.means import Means
 from pipeline.model import Booking, Guest
@@ -17,6 +26,9 @@ from pipeline.plugin import Source
 
 #: Seconds after which a guest whom the source could not tell is asked for again, at the least.
 _PAUSE = 60.0
+
+#: A guest may be there a little later than their booking, and one answer 404 is no proof.
+TRIES_FOR_A_GUEST = 6
 
 _T = TypeVar("_T")
 
@@ -54,23 +66,36 @@ class Fetcher:
         details = await self._ask(self._source.fetch_venue())
         await self._events.learn_venue(self._name, details, fetched_at=now)
 
-    async def refresh(self, customer: str) -> None:
+    async def refresh(self, customer: str, *, tries: int) -> None:
         """Ask anew for a guest who is about to be told, or forget one who is gone.
 
-        Raises Outdated when the source cannot tell just now: that is no fault of the destination,
-        nor of the guest.
+        `tries` is how often that has been tried for the same delivery. Raises Outdated while the
+        source as a whole is in trouble, which is the delivery's fault as little as the
+        destination's, and NotYet or Reject for this guest's own.
         """
-        pause = max(self.lane.breaker.wait(), _PAUSE)
-        if self.lane.breaker.is_open:
-            reason = f"the guest cannot be asked for at {self._name}: {self.lane.last_error}"
-            raise Outdated(reason, after=pause)
+        breaker = self.lane.breaker
+        pause = breaker.wait()
+        if pause:
+            reason = f"{self._name} cannot be asked for the guest: {self.lane.last_error}"
+            raise Outdated(reason, after=max(pause, _PAUSE))
+        breaker.probing()  # without an event to fetch, nobody else finds out that it works again
         try:
             guest = await self.guest(customer)
         except OutboxUnavailable:
             raise
+        except LaneFailure as exc:
+            self.lane.lane_failed(exc)
+            after = max(breaker.wait(), _PAUSE)
+            raise Outdated(f"the guest is not fetched anew: {exc.reason}", after=after) from exc
+        except Retry as exc:
+            self.lane.unanswered(exc, _item(customer))
+            raise NotYet(f"the guest is not fetched anew: {exc.reason}", after=exc.after) from exc
         except PipelineError as exc:
-            failure = self.lane.stumbled(exc)
-            raise Outdated(f"the guest is not fetched anew: {failure.reason}", after=pause) from exc
+            raise Reject(f"the guest cannot be fetched anew: {exc}") from exc
+        finally:
+            breaker.abandon()
+        if guest is None and tries + 1 < TRIES_FOR_A_GUEST:
+            raise NotYet("the source does not know the customer, and is asked again")
         if guest is None:
             await self._events.lose_guest(self._name, customer, at=self._clock.now())
 
@@ -79,3 +104,8 @@ class Fetcher:
         answer = await question
         self.lane.succeeded()
         return answer
+
+
+def _item(customer: str) -> int:
+    """Number a guest among the items that a lane fails with; events are counted from 1."""
+    return -1 - crc32(customer.encode())

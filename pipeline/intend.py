@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
+from typing import Any
 
 from pipeline.consent import remembered
 from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip, UnknownOutcome
@@ -16,15 +17,19 @@ from pipeline.model import (
     EventState,
     Facts,
     Nothing,
-    Origin,
     Priority,
 )
 from pipeline.outbox import Intent, Remembered
 from pipeline.plugin import Destination
-from pipeline.transform import distinct_roles, next_step, priority, record_of, takes_back
-
-#: What tells all that there is to tell of a guest.
-_OF_GUESTS = {DeliveryKind.GUEST, DeliveryKind.CONSENT}
+from pipeline.transform import (
+    distinct_roles,
+    has_news,
+    next_step,
+    priority,
+    profile_is_told,
+    record_of,
+    takes_back,
+)
 
 #: Events taken from the queue at a time.
 _AT_ONCE = 32
@@ -76,8 +81,8 @@ class Intender:
 
     async def _settle(self, event: Event) -> None:
         now = self._clock.now()
-        intents, remembered = await self._intents(event, now)
-        settled = await self._outbox.deliveries.settle(event, intents, remembered, now=now)
+        intents, heard = await self._intents(event, now)
+        settled = await self._outbox.deliveries.settle(event, intents, heard, now=now)
         self._log.info("enriched", event=event.id, source=event.source, deliveries=len(intents))
         for one in settled:
             if one.superseded_by is not None:
@@ -100,47 +105,54 @@ class Intender:
     async def _intents(self, event: Event, now: int) -> tuple[list[Intent], list[Remembered]]:
         truth = await self._gatherer.truth(event.source, event.booking, None)
         stale = (truth.occurred_at or 0) > (event.occurred_at or event.received_at)
-        wary = event.origin is not Origin.WEBHOOK
         intents: list[Intent] = []
-        remembered: list[Remembered] = []
+        heard: list[Remembered] = []
         for name, destination in self._destinations.items():
             if event.source in destination.sources:
-                facts = await self._gatherer.facts(truth, name, wary=wary, now=now)
+                facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
                 mine = self._at(name, destination, facts, stale=stale)
                 intents += mine
-                if not any(intent.kind in _OF_GUESTS for intent in mine):
-                    remembered += _remembered(name, facts, truth)
-        return intents, remembered
+                if not has_news(facts, destination.mapper):
+                    heard += _heard(name, facts, truth)
+        return intents, heard
 
     def _at(
         self, name: str, destination: Destination, facts: Facts, *, stale: bool
     ) -> list[Intent]:
         """Give what one destination is owed: always the booking, the rest where it is not told."""
-        intent, mapper = self._booking(name, destination, facts), destination.mapper
-        known = facts.told_guest is not None and facts.told_guest.remote_id is not None
-        goes = intent.state is DeliveryState.WAITING and not stale
-        wanted: list[tuple[DeliveryKind, str, int]] = []
-        if takes_back(facts, mapper):
-            wanted.append((DeliveryKind.CONSENT, "", Priority.OPT_OUT))
-        elif not mapper.registrar and (goes or known):
-            # A guest who is known hears of changes with any booking, and a new one with their own.
-            wanted.append((DeliveryKind.GUEST, "", Priority.CHANGED if known else intent.priority))
-        if facts.booking and goes and not mapper.registrar:
-            roles = distinct_roles(mapper.tag_roles, facts.booking)
-            wanted += [(DeliveryKind.TAG, role, Priority.TAG) for role in roles]
+        booking, mapper = self._booking(name, destination, facts), destination.mapper
         customer = facts.booking.customer if facts.booking else None
-        return [intent] + [
-            Intent(
+        if customer is None:
+            return [booking]
+        goes = booking.state is DeliveryState.WAITING and not stale
+
+        def intent(kind: DeliveryKind, priority: int, **how: Any) -> Intent:
+            return Intent(
                 destination=name,
                 kind=kind,
-                detail=detail,
                 state=DeliveryState.WAITING,
-                priority=priority_,
+                priority=priority,
                 customer=customer,
-                waits=not known,
+                waits=booking.waits,
+                **how,
             )
-            for kind, detail, priority_ in wanted
-            if customer and self._is_owed(kind, detail, destination, facts)
+
+        made = [booking]
+        if takes_back(facts, mapper):
+            made.append(intent(DeliveryKind.CONSENT, Priority.OPT_OUT))
+        if mapper.registrar or not facts.booking:
+            return made
+        if goes or not booking.waits:
+            # A guest who is known hears of changes with any booking, and a new one with their own.
+            first = booking.priority if booking.waits else Priority.CHANGED
+            owed = self._is_owed(DeliveryKind.GUEST, "", destination, facts)
+            if owed is not None:
+                made.append(intent(DeliveryKind.GUEST, first, spare=not owed))
+        roles = distinct_roles(mapper.tag_roles, facts.booking) if goes else ()
+        return made + [
+            intent(DeliveryKind.TAG, Priority.TAG, detail=role)
+            for role in roles
+            if self._is_owed(DeliveryKind.TAG, role, destination, facts)
         ]
 
     def _booking(self, name: str, destination: Destination, facts: Facts) -> Intent:
@@ -167,15 +179,19 @@ class Intender:
 
     def _is_owed(
         self, kind: DeliveryKind, detail: str, destination: Destination, facts: Facts
-    ) -> bool:
+    ) -> bool | None:
+        """Tell whether something is to be sent; None if it may not be, or not as it is."""
+        mapper, seal = destination.mapper, self._outbox.seal
         try:
-            step = next_step(kind, detail, facts, destination.mapper, self._outbox.seal)
+            step = next_step(kind, detail, facts, mapper, seal)
         except (Skip, Reject, Retry):
-            return False
+            return None
+        if kind is DeliveryKind.GUEST and takes_back(facts, mapper):
+            return not profile_is_told(facts, mapper, seal)  # the rest goes by the opt-out
         return not isinstance(step, Nothing)
 
 
-def _remembered(name: str, facts: Facts, truth: Truth) -> list[Remembered]:
+def _heard(name: str, facts: Facts, truth: Truth) -> list[Remembered]:
     """Note what a guest's record says, where the destination knows the guest and is not told."""
     guest, told = facts.guest, facts.told_guest
     if not (guest and told and told.consent and truth.person):

@@ -94,7 +94,8 @@ class Event(Struct, frozen=True, kw_only=True):
 
     id: int
     source: str
-    origin: Origin = Origin.WEBHOOK
+    #: See `Delivery.wary`.
+    wary: bool = False
     kind: Kind
     action: Action
     occurred_at: int | None
@@ -260,12 +261,11 @@ class Delivery(Struct, frozen=True, kw_only=True):
     wary: bool = False
 
 
-class Channels(Struct, frozen=True, kw_only=True):
-    """A time for each channel of consent; 0 for never."""
+class Change(Struct, frozen=True, kw_only=True):
+    """A change of a guest's mind: when, and in which customer record (source/customer)."""
 
-    data: int = 0
-    email: int = 0
-    sms: int = 0
+    at: int
+    record: str
 
 
 class ToldConsent(Struct, frozen=True, kw_only=True):
@@ -274,8 +274,8 @@ class ToldConsent(Struct, frozen=True, kw_only=True):
     data: bool
     email: bool
     sms: bool
-    #: When the newest change that was sent came about at its source: an older one is not sent.
-    changed: Channels = Channels()
+    #: By channel the newest change that was sent: another record's older one is not.
+    changed: dict[str, Change] = {}
     #: What each customer record of the person last said, by source/customer.
     behind: dict[str, GuestConsent]
 
@@ -303,6 +303,7 @@ class Sighting(Struct, frozen=True, kw_only=True):
 class StatusTag(Struct, frozen=True, kw_only=True):
     """The tag that shows the status of a guest's newest booking event."""
 
+    #: '' once it was removed, until the next is there.
     name: str
     #: When that event came about at its source.
     as_of: int
@@ -319,10 +320,15 @@ class ToldGuest(Struct, frozen=True, kw_only=True):
     tags: tuple[str, ...] = ()
     #: The one that gives way to the next; only what we have set is ever removed.
     status: StatusTag | None = None
-    #: What the destination has as far as it said when it was asked, or was told, last.
+    #: What the destination said when it was asked last, until it is told again.
     seen: Sighting | None = None
-    #: Consent of which nobody knows whether it was told, by the booking that it went with.
+    #: Consent of which nobody knows whether it was told, by the booking that it went with; '' for a
+    #: call of the guest's own.
     maybe: dict[str, ToldConsent] = {}
+    #: The destination says that it has nobody by `remote_id`, and is to be asked for it.
+    missing: bool = False
+    #: The delivery for which that was asked last: it may be something else that it has not.
+    asked_for: int | None = None
 
 
 class ToldBooking(Struct, frozen=True, kw_only=True):
@@ -375,6 +381,8 @@ class Request(Struct, frozen=True, kw_only=True):
     #: It carries no personal data, for it is written down; the query may.
     path: str
     query: str = ""
+    #: Whom an answer must be about, by the e-mail; it does not go out by itself.
+    about: str | None = None
     #: JSON; empty where nothing is sent but the address.
     body: bytes = b""
     #: It has its effect anew each time, so without an answer it must not be sent again.

@@ -156,6 +156,9 @@ class Mapper(Protocol):
     def guest(self, contact: Contact, consent: ToldConsent) -> Request:
         """Make the call that creates or updates a guest."""
 
+    def opt_out(self, email: str, consent: ToldConsent) -> Request:
+        """Make the call that tells of a guest's consent and leaves all else as it is."""
+
     def look_up(self, email: str, *, guest: str | None, cursor: str | None) -> Request:
         """Make the call that asks for a guest, by this remote id or else by the e-mail.
 

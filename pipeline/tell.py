@@ -38,12 +38,13 @@ from pipeline.model import (
     Send,
     Sighting,
     ToldBooking,
+    ToldConsent,
     ToldGuest,
 )
 from pipeline.outbox import Ending, Learnt
 from pipeline.plugin import Destination
 from pipeline.redact import private
-from pipeline.transform import next_step
+from pipeline.transform import OWN_CALL, next_step
 from pipeline.wire import recorded_by
 
 
@@ -110,7 +111,7 @@ class Teller:
         truth = await self._truth(delivery)
         if not await self._advance(delivery, truth, attempt):
             customer = truth.guest.customer if truth.guest else ""
-            await self._fetchers[delivery.source].refresh(customer)
+            await self._fetchers[delivery.source].refresh(customer, tries=delivery.attempts)
             if not await self._advance(delivery, await self._truth(delivery), attempt):
                 raise NotYet("the guest is older than when it was fetched: the clock was set")
 
@@ -143,8 +144,7 @@ class Teller:
     async def _send(
         self, delivery: Delivery, truth: Truth, facts: Facts, step: Send, attempt: Attempt
     ) -> None:
-        if step.request.once:
-            attempt.raises_doubt(_in_doubt(truth, facts, step))
+        attempt.raises_doubt(_in_doubt(truth, facts, step))
         request = msgspec.structs.replace(step.request, private=await self._known_by(truth, step))
         with recorded_by(attempt):
             try:
@@ -155,9 +155,10 @@ class Teller:
                 self._lane.unanswered(exc, delivery.id)
                 raise UnknownOutcome(exc.reason) from exc
             except Gone as exc:
-                if delivery.first_failure_at is not None:
-                    raise  # made anew, and gone again: that is no guest who was deleted
-                raise _Lost(exc.reason, _forgotten(truth, facts, step)) from exc
+                forgotten = _missing(truth, facts, step, delivery)
+                if not forgotten:
+                    raise  # the guest is there, so it is something else that is not
+                raise _Lost(exc.reason, forgotten) from exc
         self._lane.succeeded()
         self._budget.answered()
         ending = attempt.ending(Outcome.OK, None)
@@ -227,10 +228,6 @@ def _learnt(truth: Truth, step: Send, answer: Answer, now: int) -> list[Learnt]:
     if isinstance(step.told, ToldGuest):
         remote_id = answer.remote_id or step.told.remote_id
         told = msgspec.structs.replace(step.told, remote_id=remote_id)
-        if told.seen:
-            presence = msgspec.structs.replace(told.seen.presence, remote_id=remote_id)
-            seen = msgspec.structs.replace(told.seen, presence=presence)
-            told = msgspec.structs.replace(told, seen=seen)
         return [Learnt(key=truth.person or "", told=told)]
     booking = Learnt(key=_key(truth), told=step.told)
     return [booking, Learnt(key=truth.person or "", told=step.guest)] if step.guest else [booking]
@@ -241,44 +238,67 @@ def _seen(told: ToldGuest, presence: Presence, now: int) -> ToldGuest:
     if presence.remote_id is None and told.remote_id is not None:
         # It was asked by the id it gave once; by the e-mail it may still know the guest.
         return _without_id(told)
-    if presence.cursor and told.seen:
+    if told.seen:
         presence = msgspec.structs.replace(presence, pages=told.seen.presence.pages + 1)
     return msgspec.structs.replace(
-        told, remote_id=presence.remote_id, seen=Sighting(presence=presence, at=now)
+        told,
+        remote_id=presence.remote_id,
+        missing=False,
+        seen=Sighting(presence=presence, at=now),
     )
 
 
-def _forgotten(truth: Truth, facts: Facts, step: Send) -> list[Learnt]:
-    """Say what is known of a guest who is gone, and of what was told to them: nothing any more."""
-    found = []
-    if isinstance(step.told, ToldBooking):
+def _missing(truth: Truth, facts: Facts, step: Send, delivery: Delivery) -> list[Learnt]:
+    """Say what is known once a guest seems to be gone; nothing where they were asked for already.
+
+    The destination is asked for the guest before they are made anew, for a 404 can be about
+    something else. A booking that was told to somebody who is gone was told to nobody.
+    """
+    told = facts.told_guest
+    holder = step.told.guest if isinstance(step.told, ToldBooking) else step.told.remote_id
+    if told and told.remote_id == holder:
+        if told.asked_for == delivery.id:
+            return []
+        missing = msgspec.structs.replace(told, missing=True, asked_for=delivery.id)
+        return [Learnt(key=truth.person or "", told=missing)]
+    if isinstance(step.told, ToldBooking) and delivery.first_failure_at is None:
         nobody = ToldBooking(guest=None, customer=None, payload_hash="")
-        found.append(Learnt(key=_key(truth), told=nobody))
-    gone = step.told.guest if isinstance(step.told, ToldBooking) else step.told.remote_id
-    if facts.told_guest and facts.told_guest.remote_id == gone:
-        found.append(Learnt(key=truth.person or "", told=_without_id(facts.told_guest)))
-    return found
+        return [Learnt(key=_key(truth), told=nobody)]
+    return []
 
 
 def _without_id(told: ToldGuest) -> ToldGuest:
-    """Keep of a guest who is gone from the destination only what concerns consent."""
-    return ToldGuest(consent=told.consent, maybe=told.maybe)
+    """Keep of a guest who is gone from the destination what concerns consent."""
+    return ToldGuest(consent=told.consent, maybe=told.maybe, asked_for=told.asked_for)
 
 
 def _in_doubt(truth: Truth, facts: Facts, step: Send) -> list[Learnt]:
     """Say what is known from the moment a request leaves until an answer comes.
 
-    Of the booking, and of the consent that goes along: what may be yes can be taken back.
+    Of a registration, and of the consent that goes along: what may be yes can be taken back, and
+    whoever changes back meanwhile must be told again.
     """
-    assert isinstance(step.told, ToldBooking)  # noqa: S101 - guests are upserts
-    key, person = _key(truth), truth.person
-    doubt = msgspec.structs.replace(step.told, in_doubt=True, person=person)
-    found = [Learnt(key=key, told=doubt)]
-    if person and step.guest and step.guest.consent:
-        told = facts.told_guest or ToldGuest()
-        maybe = told.maybe | {key: step.guest.consent}
-        found.append(Learnt(key=person, told=msgspec.structs.replace(told, maybe=maybe)))
-    return found
+    told, person = facts.told_guest or ToldGuest(), truth.person or ""
+    if step.request.once and isinstance(step.told, ToldBooking):
+        key = _key(truth)
+        doubt = msgspec.structs.replace(step.told, in_doubt=True, person=truth.person)
+        found = [Learnt(key=key, told=doubt)]
+        if step.guest and step.guest.consent:
+            found.append(_maybe(person, told, key, step.guest.consent))
+        return found
+    if isinstance(step.told, ToldGuest) and step.told.consent and _is_of_guest(step.told, told):
+        unknown = msgspec.structs.replace(told, payload_hash=None)
+        return [_maybe(person, unknown, OWN_CALL, step.told.consent)]
+    return []
+
+
+def _is_of_guest(now: ToldGuest, before: ToldGuest) -> bool:
+    """Tell whether a request tells of the guest, and not of a tag, nor asks for the guest."""
+    return (now.payload_hash, now.consent) != (before.payload_hash, before.consent)
+
+
+def _maybe(person: str, told: ToldGuest, key: str, consent: ToldConsent) -> Learnt:
+    return Learnt(key=person, told=msgspec.structs.replace(told, maybe=told.maybe | {key: consent}))
 
 
 def _key(truth: Truth) -> str:

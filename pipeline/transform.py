@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 
 from pipeline.clock import SECOND, micros, moment
-from pipeline.consent import Statement, decide, may_have_told, moves, opts_out
+from pipeline.consent import History, Statement, decide, moves, only_taking_back, opts_out
 from pipeline.contact import Contact, contact, email_of, is_minor
 from pipeline.errors import NotYet, Reject, Skip, UnknownOutcome
 from pipeline.model import (
@@ -22,10 +22,8 @@ from pipeline.model import (
     NeedsGuest,
     Nothing,
     Phase,
-    Presence,
     Priority,
     Send,
-    Sighting,
     StatusTag,
     Step,
     ToldBooking,
@@ -39,6 +37,9 @@ from pipeline.visit import visit
 
 #: Microseconds for which a guest's details, and what a destination says of them, are fresh.
 FRESH = 900 * SECOND
+
+#: In `ToldGuest.maybe`, for a call of the guest's own.
+OWN_CALL = ""
 
 #: Of the consent, in the digest of what a guest's call says beside it.
 _SILENT = ToldConsent(data=False, email=False, sms=False, behind={})
@@ -56,7 +57,7 @@ def next_step(kind: DeliveryKind, detail: str, facts: Facts, mapper: Mapper, sea
     """
     match kind:
         case DeliveryKind.GUEST | DeliveryKind.CONSENT:
-            return _guest_step(facts, mapper, seal)
+            return _guest_step(kind, facts, mapper, seal)
         case DeliveryKind.TAG:
             return _tag_step(detail, facts, mapper)
         case _ if mapper.registrar:
@@ -85,33 +86,54 @@ def takes_back(facts: Facts, mapper: Mapper) -> bool:
     if facts.guest is None or facts.told_guest is None:
         return False
     feeds = mapper.consents(facts.source)
-    return opts_out(_statement(facts.guest, facts), _told_consent(facts.told_guest), feeds)
+    return opts_out(_statement(facts.guest, facts), history(facts.told_guest), feeds)
 
 
-def _guest_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
-    guest, venue = _sendable_guest(facts)
+def has_news(facts: Facts, mapper: Mapper) -> bool:
+    """Tell whether the guest's record says of consent what the destination must be told."""
+    if facts.guest is None or facts.told_guest is None:
+        return False
+    feeds = mapper.consents(facts.source)
+    return moves(_statement(facts.guest, facts), history(facts.told_guest), feeds)
+
+
+def profile_is_told(facts: Facts, mapper: Mapper, seal: Seal) -> bool:
+    """Tell whether the destination has all that there is to tell of the guest beside consent."""
+    if facts.guest is None or facts.told_guest is None or facts.venue is None:
+        return False
+    profile = _profile(contact(facts.guest, facts.venue), mapper, seal)
+    return facts.told_guest.remote_id is not None and facts.told_guest.payload_hash == profile
+
+
+def history(told: ToldGuest) -> History:
+    """Give what a person was told of consent, and may have been."""
+    maybe = dict(told.maybe)
+    again = maybe.pop(OWN_CALL, None)
+    return History(told=told.consent, maybe=tuple(maybe.values()), again=again)
+
+
+def _guest_step(kind: DeliveryKind, facts: Facts, mapper: Mapper, seal: Seal) -> Step:
     told = facts.told_guest or ToldGuest()
-    if mapper.registrar and not takes_back(facts, mapper):
-        return Nothing(reason="goes with the registration")
+    opt_out = takes_back(facts, mapper)
+    # Whoever was told before may take it back, be they sendable any more or not.
+    guest, venue = _known_guest(facts) if opt_out else _sendable_guest(facts)
     whom = contact(guest, venue)
-    profile = _profile(whom, mapper, seal)
-    before = _told_consent(told)
-    if told.payload_hash == profile and told.remote_id and before:
-        feeds = mapper.consents(facts.source)
-        if not moves(_statement(guest, facts), before, feeds):
-            return Nothing()
+    if told.missing and told.remote_id:
+        return _look_up(whom, told, mapper)
+    unchanged = profile_is_told(facts, mapper, seal)
+    if not opt_out and (kind is DeliveryKind.CONSENT or mapper.registrar):
+        return Nothing(reason="goes with the registration") if mapper.registrar else Nothing()
+    if not opt_out and unchanged and not has_news(facts, mapper):
+        return Nothing()
     found = _consent(guest, whom, facts, mapper)
     if not isinstance(found, ToldConsent):
         return found
-    # What was just told is there, so it need not be asked for if more has changed soon.
-    there = Presence(remote_id=told.remote_id, data=found.data, email=found.email, sms=found.sms)
-    learnt = msgspec.structs.replace(
-        told,
-        payload_hash=profile,
-        consent=found,
-        seen=Sighting(presence=there, at=facts.now),
-        maybe={},
-    )
+    learnt = msgspec.structs.replace(told, consent=found, seen=None, maybe={})
+    if opt_out:
+        # Nothing but that: what else is known of the guest may be old, or refused.
+        more = kind is DeliveryKind.GUEST and not unchanged and not mapper.registrar
+        return Send(request=mapper.opt_out(whom.email, found), told=learnt, more=more)
+    learnt = msgspec.structs.replace(learnt, payload_hash=_profile(whom, mapper, seal))
     return Send(request=mapper.guest(whom, found), told=learnt)
 
 
@@ -120,33 +142,34 @@ def _consent(
 ) -> ToldConsent | Send | NeedsFresh:
     """Give what to send of the guest's consent, or what must happen before that is known."""
     told = facts.told_guest or ToldGuest()
-    if not is_fresh(facts.guest_at, facts.now) and not takes_back(facts, mapper):
-        return NeedsFresh()
-    presence = _presence(told, facts.now)
-    if presence is None or presence.cursor is None:
-        found = decide(
-            _statement(guest, facts),
-            _told_consent(told),
-            presence,
-            mapper.consents(facts.source),
-            trusting=mapper.trusting and not facts.wary,
+    statement = _statement(guest, facts)
+    if not is_fresh(facts.guest_at, facts.now):
+        if not takes_back(facts, mapper):
+            return NeedsFresh()
+        statement = only_taking_back(statement)
+    presence = told.seen.presence if told.seen and is_fresh(told.seen.at, facts.now) else None
+    is_whole = presence is not None and presence.cursor is None
+    found = decide(
+        statement,
+        history(told),
+        presence if is_whole else None,
+        mapper.consents(facts.source),
+        trusting=mapper.trusting and not facts.wary and facts.restored_at is None,
+    )
+    if found is not None:
+        return found
+    if presence is None:
+        return _look_up(whom, msgspec.structs.replace(told, seen=None), mapper)
+    if presence.pages >= _MOST_PAGES:
+        raise Reject(
+            f"the guest is on none of the first {presence.pages} pages of the destination's search"
         )
-        if found is not None:
-            return found
-    if presence and presence.pages >= _MOST_PAGES:
-        raise Reject(f"the guest is on none of the first {presence.pages} pages of the search")
-    cursor = presence.cursor if presence else None
+    return _look_up(whom, told, mapper, cursor=presence.cursor)
+
+
+def _look_up(whom: Contact, told: ToldGuest, mapper: Mapper, *, cursor: str | None = None) -> Send:
     request = mapper.look_up(whom.email, guest=told.remote_id, cursor=cursor)
     return Send(request=request, told=told, more=True)
-
-
-def _told_consent(told: ToldGuest) -> ToldConsent | None:
-    return may_have_told(told.consent, told.maybe.values())
-
-
-def _presence(told: ToldGuest, now: int) -> Presence | None:
-    seen = told.seen
-    return seen.presence if seen and is_fresh(seen.at, now) else None
 
 
 def is_fresh(at: int | None, now: int) -> bool:
@@ -184,7 +207,8 @@ def _booking_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
     _sendable_guest(facts)
     if before and before == _registered(booking, facts, mapper, seal):
         return Nothing()
-    holder = facts.told_guest.remote_id if facts.told_guest else None
+    told = facts.told_guest
+    holder = told.remote_id if told and not told.missing else None
     if holder is None:
         # Reckoned all the same: what cannot be told must not wait for its guest to find out.
         visit(booking, _venue(facts), moment(facts.occurred_at or facts.now))
@@ -289,7 +313,7 @@ def _tag_step(role: str, facts: Facts, mapper: Mapper) -> Step:
         return _status_step(name, facts, told, mapper)
     if name is None or name in told.tags:
         return Nothing()
-    if told.remote_id is None:
+    if told.remote_id is None or told.missing:
         return NeedsGuest()
     learnt = msgspec.structs.replace(told, tags=(*told.tags, name))
     return Send(request=mapper.tag(name, guest=told.remote_id), told=learnt)
@@ -302,13 +326,13 @@ def _status_step(name: str | None, facts: Facts, told: ToldGuest, mapper: Mapper
         return Nothing()
     if before and before.as_of > as_of:
         return Nothing(reason="a newer booking's status stands")
-    if before and before.name not in told.tags and told.remote_id:
-        gone = msgspec.structs.replace(told, status=None)
+    if told.remote_id is None or told.missing:
+        return NeedsGuest()
+    if before and before.name and before.name not in told.tags:
+        gone = msgspec.structs.replace(told, status=StatusTag(name="", as_of=as_of))
         return Send(request=mapper.untag(before.name, guest=told.remote_id), told=gone, more=True)
     if name in told.tags:
         return Nothing()
-    if told.remote_id is None:
-        return NeedsGuest()
     learnt = msgspec.structs.replace(told, status=StatusTag(name=name, as_of=as_of))
     return Send(request=mapper.tag(name, guest=told.remote_id), told=learnt)
 
@@ -347,16 +371,20 @@ def _reserved(facts: Facts) -> Booking:
 
 def _sendable_guest(facts: Facts) -> tuple[Guest, Venue]:
     """Give the guest who may be told; Skip says why there is none."""
+    guest, venue = _known_guest(facts)
+    today = moment(facts.now).astimezone(ZoneInfo(venue.timezone)).date()
+    if facts.adults_only and is_minor(guest, today):
+        raise Skip("minor")
+    return guest, venue
+
+
+def _known_guest(facts: Facts) -> tuple[Guest, Venue]:
     if facts.booking and facts.booking.customer is None:
         raise Skip("no customer")
     if facts.guest is None:
         raise Skip("customer not known")
     email_of(facts.guest)
-    venue = _venue(facts)
-    today = moment(facts.now).astimezone(ZoneInfo(venue.timezone)).date()
-    if facts.adults_only and is_minor(facts.guest, today):
-        raise Skip("minor")
-    return facts.guest, venue
+    return facts.guest, _venue(facts)
 
 
 def _venue(facts: Facts) -> Venue:

@@ -67,6 +67,9 @@ class Intent(Struct, frozen=True, kw_only=True):
     customer: str | None
     #: Whether it must wait for its guest's delivery, if one is open.
     waits: bool = True
+    #: Of a guest of whom nothing is owed, as things are known: it is made only if one is under way,
+    #: which may tell what is true no more.
+    spare: bool = False
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -118,6 +121,8 @@ class Ending(Struct, frozen=True, kw_only=True):
     boot: int
     #: To be kept with the allowance.
     learnt: Restraint | None = None
+    #: People of whose own call it is known now that it changed nothing: see `ToldGuest.maybe`.
+    undone: tuple[str, ...] = ()
 
 
 class Entry(Struct, frozen=True, kw_only=True):

@@ -11,8 +11,8 @@ from pipeline.outbox.query import rows
 from pipeline.outbox.writer import Writer
 from pipeline.plugin import VenueDetails
 
-_COLUMNS = """id, source, origin, kind, action, occurred_at, received_at, booking, reference,
-              attempts, first_failure_at, body"""
+_COLUMNS = """id, source, wary OR origin <> 'webhook', kind, action, occurred_at, received_at,
+              booking, reference, attempts, first_failure_at, body"""
 
 _encode = msgspec.json.encode
 
@@ -110,8 +110,8 @@ class SqliteEvents:
     async def lose_guest(self, source: str, customer: str, *, at: int) -> None:
         """Forget a guest whom the source does not know any more."""
         await self._run(
-            """UPDATE subject SET doc = NULL, as_of = ?
-               WHERE source = ? AND kind = 'guest' AND key = ?""",
+            """UPDATE subject SET doc = NULL, as_of = ?1
+               WHERE source = ?2 AND kind = 'guest' AND key = ?3 AND as_of <= ?1""",
             (at, source, customer),
         )
 
@@ -140,4 +140,5 @@ class SqliteEvents:
 
 def _event(row: Sequence[object]) -> Event:
     fields = dict(zip(Event.__struct_fields__, row, strict=True))
-    return msgspec.convert(fields | {"body": fields["body"] or b""}, Event)
+    given = {"body": fields["body"] or b"", "wary": bool(fields["wary"])}
+    return msgspec.convert(fields | given, Event)

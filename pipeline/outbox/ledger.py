@@ -5,7 +5,7 @@ import sqlite3
 from pipeline.outbox import Ending, Entry, Opening, Restraint
 from pipeline.outbox.file import Readers
 from pipeline.outbox.query import rows
-from pipeline.outbox.told import learn
+from pipeline.outbox.told import learn, undo
 from pipeline.outbox.writer import Writer
 
 #: In the form of requests: those are what the budget, its view and every later start count.
@@ -32,6 +32,8 @@ def end_attempt(connection: sqlite3.Connection, ending: Ending | None) -> None:
     )
     if ending.learnt is not None:
         _learn(connection, ending.attempt, ending.learnt)
+    for person in ending.undone:
+        undo(connection, ending.attempt, person)
 
 
 def _learn(connection: sqlite3.Connection, attempt: int, learnt: Restraint) -> None:

@@ -121,7 +121,7 @@ def _retry_events(connection: sqlite3.Connection, ids: Sequence[int], now: int) 
         rows(
             connection,
             """UPDATE event SET state = 'waiting', reason = NULL, due_at = ?1,
-                                updated_at = ?1, attempts = 0, first_failure_at = NULL
+                                updated_at = ?1, attempts = 0, first_failure_at = NULL, wary = 1
                WHERE id = ?2""",
             (now, event),
         )

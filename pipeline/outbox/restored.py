@@ -15,7 +15,7 @@ from pipeline.outbox.query import rows
 #: and only the newest makes it again.
 _EVENTS_BACK = """
     UPDATE event SET state = 'waiting', reason = NULL, due_at = ?1, updated_at = ?1, attempts = 0,
-                     first_failure_at = NULL
+                     first_failure_at = NULL, wary = 1
     WHERE state = 'done' AND id IN (
         SELECT d.event FROM delivery AS d WHERE {which}
         UNION
@@ -48,6 +48,14 @@ def distrust(connection: sqlite3.Connection, now: int) -> None:
     )
     # What has parked is decided anew when a person retries it; see below.
     rows(connection, "UPDATE subject SET doc = NULL, as_of = 0 WHERE kind = 'guest'")
+    # Nor is it known what people have said since, here and there: so each record is heard as if
+    # for the first time, and the destination is asked for what it has.
+    rows(
+        connection,
+        """UPDATE told SET doc = json_set(json_remove(doc, '$.seen', '$.consent.changed'),
+                                          '$.consent.behind', json('{}'))
+           WHERE kind = 'guest' AND json_type(doc, '$.consent') = 'object'""",
+    )
     # What the destination had not at the backup it may have now.
     rows(
         connection,

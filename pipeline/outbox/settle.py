@@ -15,7 +15,7 @@ _INSERT = """
                           priority, state, reason, superseded_by, as_of, created_at, updated_at,
                           due_at, wary)
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, coalesce(occurred_at, received_at),
-           ?13, ?13, ?13, ?14 OR origin <> 'webhook'
+           ?13, ?13, ?13, ?14 OR origin <> 'webhook' OR wary
     FROM event WHERE id = ?1
     RETURNING id
 """
@@ -88,6 +88,8 @@ def _guest(
     customer = next((intent.customer for intent in intents if intent.customer), None)
     wanted = next((intent for intent in intents if intent.kind is DeliveryKind.GUEST), None)
     found = _open_guests(connection, event.source, customer, intents[0].destination)
+    if wanted and wanted.spare and DeliveryState.SENDING not in {state for _, state in found}:
+        wanted = None
     # One that is under way may have been made from older details, so it does not serve for new.
     usable = {DeliveryState.WAITING} if wanted else {DeliveryState.WAITING, DeliveryState.SENDING}
     for guest, state in found:

@@ -54,6 +54,17 @@ def remember(connection: sqlite3.Connection, remembered: Remembered) -> None:
     )
 
 
+def undo(connection: sqlite3.Connection, attempt: int, person: str) -> None:
+    """Forget what a person may have been told by a call of their own that was refused."""
+    rows(
+        connection,
+        """UPDATE told SET doc = json_patch(doc, json_object('maybe', json_object('', NULL)))
+           WHERE destination = (SELECT destination FROM attempt WHERE id = ?)
+             AND kind = 'guest' AND key = ?""",
+        (attempt, person),
+    )
+
+
 def end_doubt(connection: sqlite3.Connection, delivery: Delivery, ending: Ending | None) -> None:
     """Forget that a booking may be registered, once it is known that this attempt did not."""
     if ending is None or ending.outcome is Outcome.UNKNOWN:

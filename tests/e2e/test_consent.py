@@ -292,3 +292,185 @@ async def test_a_guest_whom_roller_has_forgotten_meanwhile_is_not_told(here: Wor
     assert (await here.state("stampede"))["guests"] == []
     reasons = here.rows("SELECT DISTINCT state, reason FROM deliveries")
     assert reasons == [("skipped", "customer not known")]
+
+
+async def _until_sent(here: World, outcome: str) -> None:
+    """Wait until a guest's own call has come so far."""
+    sql = "SELECT count(*) FROM attempts WHERE method = 'POST' AND path = '/v1/guests' AND outcome"
+    await _until(here, f"{sql} = '{outcome}'", 1)
+
+
+@pytest.mark.parametrize("first", [_YES, _NO], ids=["first word", "change"])
+async def test_a_yes_that_nobody_answered_is_taken_back(
+    here: World, first: dict[str, bool]
+) -> None:
+    """Stampede has it, and answered 500; the guest has said no since."""
+    here.checking()
+    here.replace('first = "20ms"', 'first = "1s"')
+    here.replace('max = "200ms"', 'max = "1s"')
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", **first)
+        if first is _NO:
+            await here.book(booking={"uniqueId": "one", "customerId": customer}, event_date=_THEN)
+            await here.settled()
+            await _change_at_roller(here, customer, **_YES)
+        lost = {"kind": "500", "after": True, "count": 1, "method": "POST", "path": "/v1/guests"}
+        await here.control("stampede", "faults", lost)
+        await here.book(booking={"uniqueId": "one", "customerId": customer}, event_date=_THEN)
+        await _until_sent(here, "retry")
+    assert await _consents(here) == [True, True, True]
+    _age_what_was_seen(here)
+    await _change_at_roller(here, customer, **_NO)
+    async with here.running():
+        await _booked(here, customer, "two")
+    assert await _consents(here) == [False, False, False]
+
+
+async def test_who_changes_back_while_the_change_is_under_way_is_told_again(here: World) -> None:
+    """What is on its way is the truth no more, and what was told is not yet another."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", firstName="Ada", **_NO)
+        await here.book(booking={"uniqueId": "one", "customerId": customer}, event_date=_THEN)
+        await here.settled()
+        slow = {"kind": "slow", "delay": 1, "count": 1, "method": "POST", "path": "/v1/guests"}
+        await here.control("stampede", "faults", slow)
+        await _change_at_roller(here, customer, firstName="Adele", **_YES)
+        await here.book(booking={"uniqueId": "one"}, event_date=_THEN)
+        await _until_sent(here, "open")
+        await _change_at_roller(here, customer, firstName="Ada", **_NO)
+        await here.book(booking={"uniqueId": "one"}, event_date=_THEN)
+        await here.settled()
+    [guest] = (await here.state("stampede"))["guests"]
+    assert guest["first"] == "Ada"
+    assert await _consents(here) == [False, False, False]
+
+
+async def test_who_unsubscribes_minutes_after_we_told_of_them_stays_so(here: World) -> None:
+    """The welcome mail has a link for it."""
+    here.checking()
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", **_YES)
+        await _booked(here, customer)
+        await _change_at_stampede(here, email_opt_in=False)
+        await _change_at_roller(here, customer, phone="0121 234 5678")
+        await _booked(here, customer, "two")
+    assert await _consents(here) == [True, False, True]
+
+
+async def test_a_child_who_was_told_for_an_adult_is_opted_out(here: World) -> None:
+    """They are told of nothing else, and must not stay subscribed for that."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", **_YES)
+        await _booked(here, customer)
+        await _change_at_roller(here, customer, dateOfBirth="2015-01-01", **_NO)
+        await _booked(here, customer, "two")
+    assert await _consents(here) == [False, False, False]
+
+
+async def test_a_404_for_something_else_forgets_no_guest(here: World) -> None:
+    """Somebody's proxy had a bad moment; the guest's tags are known as before."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        await _booked(here, customer, status="Unpaid")
+        stray = {"kind": "404", "count": 1, "method": "POST", "path": "/v1/guests/*"}
+        await here.control("stampede", "faults", stray)
+        await _booked(here, customer, "two", status="Unpaid")
+        await _booked(here, customer, "two", status="Paid")
+        assert here.rows("SELECT count(*) FROM parked") == [(0,)]
+    [guest] = (await here.state("stampede"))["guests"]
+    assert "Unpaid" not in guest["tags"]
+
+
+async def test_a_booking_that_is_always_answered_404_parks_and_costs_little(here: World) -> None:
+    """The guest was asked for and is there, so it is something else that is not."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        await _booked(here, customer)
+        before = len(await here.requests("stampede"))
+        wrong = {"kind": "404", "rate": 1, "method": "POST", "path": "/v1/guests/*/booking"}
+        await here.control("stampede", "faults", wrong)
+        await _booked(here, customer, "two")
+    assert await _calls(here, before) == [
+        ("POST", "/v1/guests/ID/booking"),
+        ("GET", "/v1/guests/ID"),
+        ("POST", "/v1/guests/ID/booking"),
+    ]
+    [[reason]] = here.rows("SELECT reason FROM parked")
+    assert reason.startswith("Stampede answered 404")
+
+
+@pytest.mark.parametrize("kind", ["500", "403"])
+async def test_one_guest_whom_roller_cannot_tell_shuts_nobody_out(here: World, kind: str) -> None:
+    """It is that guest's trouble, and ends like any other's."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        await here.control("stampede", "faults", {"kind": "500", "rate": 1})
+        await here.book(booking={"uniqueId": "one", "customerId": customer})
+        await _until(here, "SELECT count(*) FROM events WHERE state = 'done'", 1)
+    _age_guests(here, customer)
+    await here.control("roller", "faults", {"kind": kind, "rate": 1, "path": f"/guests/{customer}"})
+    await here.clear_faults("stampede")
+    async with here.running():
+        await _until(here, "SELECT count(*) FROM deliveries WHERE reason LIKE '%fetched anew%'", 1)
+        assert (await here.status()).sources["leeds"].state == "up"
+        other = await here.guest(email="bea@example.com")
+        await here.book(booking={"uniqueId": "two", "customerId": other})
+        await _until(here, _DELIVERED, 4)
+
+
+async def test_one_404_of_roller_is_no_proof_that_a_guest_is_gone(here: World) -> None:
+    """As when the booking came in, it is asked some times more."""
+    customer = await here.guest(email="ada@example.com")
+    async with here.running():
+        await here.control("stampede", "faults", {"kind": "500", "rate": 1})
+        await here.book(booking={"uniqueId": "one", "customerId": customer})
+        await _until(here, "SELECT count(*) FROM events WHERE state = 'done'", 1)
+    _age_guests(here, customer)
+    await here.control("roller", "faults", {"kind": "404", "count": 1, "path": "/guests"})
+    await here.clear_faults("stampede")
+    async with here.running():
+        await here.settled()
+    assert len((await here.state("stampede"))["guests"]) == 1
+
+
+async def test_an_event_that_is_retried_by_hand_trusts_nothing_old(here: World) -> None:
+    """It may have parked for months, and the guest has unsubscribed at Stampede."""
+    async with here.running():
+        await _change_at_stampede(here, email_opt_in=False)
+        customer = await here.guest(email="ada@example.com", **_YES)
+        await here.control("roller", "faults", {"kind": "404", "rate": 1, "path": "/guests/"})
+        await here.book(booking={"uniqueId": "one", "customerId": customer})
+        await _until(here, "SELECT count(*) FROM events WHERE state = 'parked'", 1)
+        await here.clear_faults("roller")
+        url = f"http://{here.admin}/api/events/e1/retry"
+        async with here.http.post(url, json={}) as response:
+            assert response.status == 200
+        await here.settled()
+    assert await _consents(here) == [False, False, False]
+
+
+async def test_roller_is_asked_again_though_no_event_comes(here: World) -> None:
+    """It was down at night, and the next booking may come in the morning."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        await here.control("stampede", "faults", {"kind": "500", "rate": 1})
+        await here.book(booking={"uniqueId": "one", "customerId": customer})
+        await _until(here, "SELECT count(*) FROM events WHERE state = 'done'", 1)
+    _age_guests(here, customer)
+    await here.control("roller", "faults", {"kind": "429", "rate": 1, "retry_after": 1})
+    await here.clear_faults("stampede")
+    async with here.running():
+        await _until(here, "SELECT count(*) FROM deliveries WHERE reason LIKE '%fetched anew%'", 1)
+        assert (await here.status()).sources["leeds"].state != "up"
+        await here.clear_faults("roller")
+        [[guest]] = here.rows("SELECT id FROM deliveries WHERE kind = 'guest'")
+        url = f"http://{here.admin}/api/deliveries/{guest}/retry"
+
+        async def told() -> bool:
+            """Have it tried at once, for nobody waits out the pause here."""
+            async with here.http.post(url, json={}) as response:
+                await response.read()
+            return here.deliveries()[("guest", "delivered")] > 0
+
+        await until(told, timeout=20.0)
+    assert len((await here.state("stampede"))["guests"]) == 1

@@ -15,8 +15,11 @@ from pipeline.settings import Secret, Url
 from pipeline.wire import PeerSession
 
 _BASE = "https://stampede.example"
-_SEARCH = Request(method="GET", path="/v1/guests", query="search=anna%2Bx%40example.com")
-_BY_ID = Request(method="GET", path="/v1/guests/g-1")
+_ANNA = "anna+x@example.com"
+_SEARCH = Request(
+    method="GET", path="/v1/guests", query="search=anna%2Bx%40example.com", about=_ANNA
+)
+_BY_ID = Request(method="GET", path="/v1/guests/g-1", about=_ANNA)
 _SEARCHED = f"{_BASE}/v1/guests?search=anna%2Bx%40example.com"
 _SINCE = "2026-01-01T00:00:00.000Z"
 
@@ -87,6 +90,14 @@ async def test_a_guest_is_asked_for_by_the_id(stampede: Stampede, answers: aiore
     """It needs no list, and no e-mail in an address."""
     answers.get(f"{_BASE}/v1/guests/g-1", payload=_guest())
     assert await stampede.send(_BY_ID) == Answer(presence=_THERE)
+
+
+async def test_a_guest_who_goes_by_another_e_mail_now_is_somebody_else(
+    stampede: Stampede, answers: aioresponses
+) -> None:
+    """What the call overwrites is found by the e-mail, and so must be what it repeats."""
+    answers.get(f"{_BASE}/v1/guests/g-1", payload=_guest("anna@example.org"))
+    assert await stampede.send(_BY_ID) == Answer(presence=Presence(remote_id=None))
 
 
 async def test_a_guest_who_is_gone_is_no_failure_to_ask_for_and_one_to_tell(

@@ -118,8 +118,7 @@ def test_a_changed_guest_is_asked_for_and_sent_again(change: dict[str, Any]) -> 
     assert _body(sent)["privacy"] == {"data": True, "marketing": {"email": False, "sms": True}}
     assert isinstance(sent.told, ToldGuest)
     assert (sent.told.remote_id, sent.told.tags) == ("g-1", ("Online",)), "the rest stays known"
-    again = _sent(GUEST, facts(told_guest=sent.told, guest=guest(first="Annie")))
-    assert _body(again)["privacy"] == _body(sent)["privacy"], "what was just told is there"
+    assert sent.told.seen is None, "the guest may unsubscribe the minute after"
 
 
 def test_an_opt_out_is_sent_without_asking() -> None:
@@ -129,15 +128,56 @@ def test_an_opt_out_is_sent_without_asking() -> None:
         guest=guest(consent=GuestConsent(email=NO)),
         guest_at=NOON - 10 * FRESH,
     )
-    assert _sent(CONSENT, known).request.method == "POST"
+    step = _sent(CONSENT, known)
+    assert (step.request.method, step.more) == ("POST", False)
+    assert set(_body(step)) == {"email", "privacy"}, "the rest may be old, or be refused"
+    assert isinstance(_step(CONSENT, facts(told_guest=step.told, guest=known.guest)), Nothing)
 
 
-@pytest.mark.parametrize("kind", [GUEST, CONSENT], ids=str)
-def test_consent_that_was_told_is_told_on(kind: DeliveryKind) -> None:
+def test_an_opt_out_is_sent_for_who_was_told_even_if_they_would_not_be_now() -> None:
+    """Whoever turns out to be a child must not stay subscribed for that reason."""
+    no = guest(consent=GuestConsent(email=NO), born=date(2015, 1, 1))
+    assert _sent(CONSENT, facts(told_guest=_known_guest(), guest=no)).request.method == "POST"
+    with pytest.raises(Skip, match="minor"):
+        _step(GUEST, facts(told_guest=_known_guest(), guest=guest(born=no.born)))
+
+
+def test_an_opt_out_waits_for_no_search_that_goes_on() -> None:
+    """All of it is said, so nothing that is there has to be found."""
+    told = _seen(_known_guest(), Presence(remote_id=None, cursor="c-2", pages=4))
+    no = guest(consent=GuestConsent(email=NO))
+    assert _sent(CONSENT, facts(told_guest=told, guest=no)).request.method == "POST"
+
+
+def test_a_guest_who_changes_and_opts_out_is_told_of_both() -> None:
+    """First what must not wait, and then the rest."""
+    known = facts(
+        told_guest=_known_guest(), guest=guest(first="Anne", consent=GuestConsent(email=NO))
+    )
+    first = _sent(GUEST, known)
+    assert (set(_body(first)), first.more) == ({"email", "privacy"}, True)
+    second = _sent(GUEST, msgspec.structs.replace(known, told_guest=_seen_again(first.told)))
+    assert (_body(second)["first"], second.more) == ("Anne", False)
+
+
+def _seen_again(told: Any) -> ToldGuest:
+    return _seen(told)
+
+
+def test_a_guest_who_may_have_been_told_is_told_again() -> None:
+    """Whoever changes back while nobody knows what was heard must not stay as they were."""
+    told = _known_guest()
+    assert told.consent is not None
+    lost = msgspec.structs.replace(told, payload_hash=None, maybe={"": told.consent})
+    step = _sent(GUEST, facts(told_guest=_seen(lost)))
+    assert (step.request.method, step.told) == ("POST", told)
+
+
+def test_consent_that_was_told_is_told_on() -> None:
     """The memory of what the guest said goes with every request."""
     told = _seen(_known_guest())
     silent = guest(first="Anne", consent=GuestConsent())
-    again = _sent(kind, facts(guest=silent, told_guest=told))
+    again = _sent(GUEST, facts(guest=silent, told_guest=told))
     assert _body(again)["privacy"]["marketing"]["email"] is True
     assert isinstance(again.told, ToldGuest)
     assert again.told.consent is not None
@@ -413,6 +453,7 @@ def test_a_changed_status_takes_the_place_of_the_one_before() -> None:
         True,
     )
     assert _body(gone) == {"tag_name": "Unpaid"}
+    assert _status("Old", 1, gone.told) == Nothing(reason="a newer booking's status stands")
     there = _status("Paid", 2, gone.told)
     assert (there.request.method, _body(there), there.more) == ("PUT", {"name": "Paid"}, False)
     assert there.told.tags == ("VIP",), "a tag that stays is no status"

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Sequence
-from urllib.parse import parse_qs, quote
+from urllib.parse import quote
 
 import msgspec
 from msgspec import Struct
@@ -187,12 +187,9 @@ def _understand(request: Request, reply: Reply, call: Call) -> Answer:
 
 
 def _presence(request: Request, reply: Reply, call: Call) -> Presence:
-    """Read who was asked for: one guest by the id, or one of a list by the e-mail."""
-    if not request.query:
-        found = one_guest(reply.body)
-    else:
-        [email] = parse_qs(request.query)["search"]
-        found = guest_among(reply.body, email)
+    """Read who was asked for: one guest by the id, or one of a list; both by the e-mail."""
+    read = guest_among if request.query else one_guest
+    found = read(reply.body, request.about or "")
     if found is None:
         raise fail(reply, call, promised="the guest that was asked for")
     return found

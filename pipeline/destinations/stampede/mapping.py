@@ -123,12 +123,19 @@ class StampedeMapper:
         )
         return Request(method="POST", path="/v1/guests", body=_encode(body))
 
+    def opt_out(self, email: str, consent: ToldConsent) -> Request:
+        """Make `POST /v1/guests` with the consent alone, which is all that it requires."""
+        nobody = Contact(email=email, first=None, last=None, phone=None, gender=None)
+        return self.guest(nobody, consent)
+
     def look_up(self, email: str, *, guest: str | None, cursor: str | None) -> Request:
         """Make `GET /v1/guests/:id`, or `GET /v1/guests?search=`."""
         if guest is not None:
-            return Request(method="GET", path=f"/v1/guests/{guest}")
+            return Request(method="GET", path=f"/v1/guests/{guest}", about=email)
         query = {"search": email} | ({"cursor": cursor} if cursor else {})
-        return Request(method="GET", path="/v1/guests", query=urlencode(query, quote_via=quote))
+        return Request(
+            method="GET", path="/v1/guests", query=urlencode(query, quote_via=quote), about=email
+        )
 
     def booking(self, visit: Visit, *, guest: str, source: str) -> Request:
         """Make `POST /v1/guests/:id/booking`, which creates or updates by `event_id`."""

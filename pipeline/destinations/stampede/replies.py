@@ -75,12 +75,16 @@ def _is_id(text: str) -> bool:
     return bool(text) and all(c.isalnum() or c in "-_" for c in text)
 
 
-def one_guest(body: bytes) -> Presence | None:
-    """Read a guest who was asked for by the id; None when the answer is not what was promised."""
+def one_guest(body: bytes, email: str) -> Presence | None:
+    """Read a guest who was asked for by the id; None when the answer is not what was promised.
+
+    One who goes by another e-mail now is not the guest who is meant.
+    """
     try:
-        return _present(_guest.decode(body))
+        guest = _guest.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
+    return _present(guest) if _is_called(guest, email) else Presence(remote_id=None)
 
 
 def guest_among(body: bytes, email: str) -> Presence | None:
@@ -93,9 +97,13 @@ def guest_among(body: bytes, email: str) -> Presence | None:
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
         return None
     for guest in listed.data:
-        if (guest.user_profile.email or "").strip().lower() == email:
+        if _is_called(guest, email):
             return _present(guest)
     return Presence(remote_id=None, cursor=next_cursor(listed.links.next))
+
+
+def _is_called(guest: _Guest, email: str) -> bool:
+    return (guest.user_profile.email or "").strip().lower() == email
 
 
 def _present(guest: _Guest) -> Presence | None:

@@ -44,6 +44,8 @@ CREATE TABLE event (
     attempts         INTEGER NOT NULL DEFAULT 0,
     first_failure_at INTEGER,
     duplicates       INTEGER NOT NULL DEFAULT 0,
+    -- It was retried by hand, or comes back from a backup: what it knows may be old.
+    wary             INTEGER NOT NULL DEFAULT 0 CHECK (wary IN (0, 1)),
     -- As it came, byte for byte; NULL once finished work is older than `keep`.
     body             BLOB
 ) STRICT;
