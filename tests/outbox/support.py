@@ -68,6 +68,7 @@ def intent(
     priority: int = Priority.NEW,
     detail: str = "",
     reason: str | None = None,
+    spare: bool = False,
 ) -> Intent:
     """Make an intent for Stampede."""
     return Intent(
@@ -78,6 +79,7 @@ def intent(
         reason=reason,
         priority=priority,
         customer=customer,
+        spare=spare,
     )
 
 

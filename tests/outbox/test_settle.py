@@ -198,3 +198,18 @@ async def test_what_comes_from_no_webhook_or_is_retried_by_hand_is_wary(
     await settled(outbox, "3", intent(DeliveryKind.GUEST, customer="e"))
     await outbox.repair.retry_deliveries([3], now=T0)
     assert (await next_delivery(outbox)).wary is True
+
+
+async def test_a_guest_who_is_being_told_is_told_again_of_what_came_meanwhile(
+    outbox: SqliteOutbox, path: Path
+) -> None:
+    """What is under way may say what is true no more; where nothing is, nothing is owed."""
+    spare = intent(DeliveryKind.GUEST, spare=True)
+    await settled(outbox, "1", spare)
+    assert look(path, "SELECT count(*) FROM delivery") == [(0,)]
+    await settled(outbox, "2", GUEST)
+    await settled(outbox, "3", spare)
+    assert look(path, "SELECT count(*) FROM delivery") == [(1,)], "the one that waits will do"
+    await next_delivery(outbox)
+    await settled(outbox, "4", spare)
+    assert look(path, "SELECT state FROM delivery ORDER BY id") == [("sending",), ("waiting",)]
