@@ -2,31 +2,45 @@
 
 import re
 from collections.abc import Awaitable, Callable, Sequence
-from typing import Any
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 import orjson
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pipeline.desk import Batch, Desk
 from pipeline.model import DeliveryState, EventState
 from pipeline.outbox import Changed
 
+_T = TypeVar("_T", bound=Struct)
+
 _MOST = 1000
 _AS_A_RULE = 50
 
+_LIMIT = re.compile(r"[0-9]{1,4}")
 _ID = {"event": re.compile(r"e?([0-9]{1,18})"), "delivery": re.compile(r"d?([0-9]{1,18})")}
 
 
-class BulkRetry(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """Which rows to retry; one answer covers some, and says how to go on."""
+#: Microseconds; what SQLite can hold.
+_Moment = Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
-    state: str
+
+class RetryEvents(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which events to retry; one answer covers some, and says how to go on."""
+
+    state: Literal["parked"]
     source: str | None = None
-    destination: str | None = None
     #: From the previous answer; absent the first time.
-    before: int | None = None
+    before: _Moment | None = None
+
+
+class RetryDeliveries(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """Which deliveries to retry, likewise."""
+
+    state: Literal["parked"]
+    destination: str | None = None
+    before: _Moment | None = None
 
 
 def add_routes(app: web.Application, desk: Desk) -> None:
@@ -79,12 +93,12 @@ class _Api:
 
     async def retry_parked_events(self, request: web.Request) -> web.Response:
         """Retry some of the parked events."""
-        asked = await _bulk(request)
+        asked = await _decoded(request, RetryEvents)
         return _batch(await self._desk.retry_parked_events(asked.source, asked.before))
 
     async def retry_parked_deliveries(self, request: web.Request) -> web.Response:
         """Retry some of the parked deliveries."""
-        asked = await _bulk(request)
+        asked = await _decoded(request, RetryDeliveries)
         return _batch(await self._desk.retry_parked_deliveries(asked.destination, asked.before))
 
 
@@ -113,14 +127,11 @@ def refuse(status: int, reason: str) -> web.HTTPException:
     return kinds[status](text=body, content_type="application/json")
 
 
-async def _bulk(request: web.Request) -> BulkRetry:
+async def _decoded(request: web.Request, wanted: type[_T]) -> _T:
     try:
-        asked = msgspec.json.decode(await request.read(), type=BulkRetry)
+        return msgspec.json.decode(await request.read(), type=wanted)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
         raise refuse(400, f"the body is not as it should be: {exc}") from exc
-    if asked.state != EventState.PARKED:
-        raise refuse(400, 'only {"state": "parked"} can be retried as a whole')
-    return asked
 
 
 def _query(request: web.Request, known: set[str]) -> dict[str, str]:
@@ -137,7 +148,7 @@ def _one_of(state: str | None, states: type[EventState | DeliveryState]) -> None
 
 def _limit(query: dict[str, str]) -> int:
     text = query.get("limit", str(_AS_A_RULE))
-    if not text.isascii() or not text.isdigit() or not 1 <= int(text[:9]) <= _MOST:
+    if not _LIMIT.fullmatch(text) or not 1 <= int(text) <= _MOST:
         raise refuse(400, f"limit: not between 1 and {_MOST}")
     return int(text)
 

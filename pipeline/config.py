@@ -8,6 +8,7 @@ import tomllib
 import types
 import typing
 from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -186,8 +187,11 @@ class _Reader:
         """Refuse mappings to sources that are not there, whatever else is wrong."""
         sources = table.get("sources")
         for path, source in self._mapped:
-            if not isinstance(sources, dict) or source not in sources:
-                self.note(path, f"there is no source {source}: add [sources.{source}]")
+            known = list(sources) if isinstance(sources, dict) else []
+            if source not in known:
+                meant = get_close_matches(source, known, n=1)
+                advice = f"did you mean {meant[0]}?" if meant else f"add [sources.{source}]"
+                self.note(path, f"there is no source {source}: {advice}")
 
     def check_keys(self, table: Mapping[str, Any]) -> None:
         """Refuse two destinations on one API key: each would spend the whole allowance."""

@@ -58,4 +58,5 @@ def fault(what: str, failure: Failure, *, base_url: str) -> Finding:
                 unreachable=True,
             )
         case _:
-            return failed(what, failure.reason, "check again; if it stays, ask the vendor")
+            advice = f"is base_url = {base_url} right? If so, check again, and ask the vendor"
+            return failed(what, failure.reason, advice)

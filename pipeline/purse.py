@@ -1,11 +1,12 @@
 """Spends an allowance for requests that are not deliveries and that another process sends."""
 
 from collections.abc import Mapping
+from typing import Annotated
 
 import msgspec
 import orjson
 from aiohttp import web
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from pipeline.api import refuse
 from pipeline.budget import Budget
@@ -15,12 +16,16 @@ from pipeline.model import Outcome
 from pipeline.outbox import Ending, Ledger, Opening
 from pipeline.wire import TIMEOUT
 
+#: It is shown in the view `attempts`: a path of a peer, and nothing else.
+_Path = Annotated[str, Meta(max_length=200, pattern=r"^/[A-Za-z0-9/._~:;,=+%-]*\Z")]
+_Method = Annotated[str, Meta(pattern=r"^(GET|POST)\Z")]
+
 
 class Spending(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """A request that is about to leave; its path carries no personal data."""
 
-    method: str
-    path: str
+    method: _Method
+    path: _Path
 
 
 class Purse:

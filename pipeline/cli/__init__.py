@@ -2,9 +2,11 @@
 
 import argparse
 import asyncio
+import io
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 
 from pipeline import __version__
 from pipeline.cli import (
@@ -24,6 +26,7 @@ from pipeline.cli.common import (
     EXIT_CONFIG,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
+    EXIT_USAGE,
     Commands,
     Help,
     complain,
@@ -67,9 +70,14 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; a foreseeable failure is a sentence on stderr."""
-    options = parser().parse_args(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # it may know ASCII only
+            stream.reconfigure(errors="replace")
     try:
-        return int(options.command(options))
+        try:
+            return _run(sys.argv[1:] if arguments is None else arguments)
+        finally:
+            sys.stdout.flush()
     except ConfigError as exc:
         complain(str(exc))
         return EXIT_CONFIG
@@ -77,11 +85,40 @@ def main(arguments: Sequence[str] | None = None) -> int:
         complain(f"pipeline: {exc}")
         return EXIT_FAILED
     except BrokenPipeError:
-        # Whoever read our output has gone (`| head`); Python would complain again at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # Whoever read our output has gone (`| head`).
+        _let_go_of_stdout()
+        return EXIT_FAILED
+    except OSError as exc:
+        where = f"{exc.filename}: " if exc.filename else ""
+        complain(f"pipeline: {where}{exc.strerror or exc}")
+        _let_go_of_stdout()
         return EXIT_FAILED
     except (KeyboardInterrupt, asyncio.CancelledError):
         return EXIT_INTERRUPTED
+
+
+def _run(arguments: Sequence[str]) -> int:
+    for argument in arguments:
+        if not _is_text(argument):
+            complain(f"pipeline: {argument!r} is not UTF-8 text")
+            return EXIT_USAGE
+    options = parser().parse_args(arguments)
+    return int(options.command(options))
+
+
+def _is_text(argument: str) -> bool:
+    """Tell whether it came as UTF-8; names of files that are not cannot be used either."""
+    try:
+        argument.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _let_go_of_stdout() -> None:
+    """Keep Python from complaining once more at its end of what could not be written."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def parser() -> argparse.ArgumentParser:

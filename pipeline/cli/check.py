@@ -3,6 +3,7 @@
 import argparse
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct, field
@@ -21,6 +22,7 @@ from pipeline.cli.common import (
 from pipeline.cli.peers import Peers, at_once, open_peers
 from pipeline.clock import span
 from pipeline.config import Config
+from pipeline.errors import ConfigError
 from pipeline.findings import Finding, Verdict, ok, warning
 from pipeline.outbox.held import is_held
 from pipeline.probe import examine_machine
@@ -30,8 +32,9 @@ _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red
 _ABOUT = """\
 Reads the configuration and the secrets it names, and prints every problem with its path.
 Nobody is contacted, unless --online is given: then it also looks at this machine, and tries every
-credential, endpoint, venue and webhook. It changes nothing, and may be used while the daemon runs:
-its few requests to Stampede are counted in the allowance, and never take the reserve.
+credential, endpoint, venue and webhook. It changes nothing at a peer, and may be used while the
+daemon runs: its few requests to Stampede are written into the outbox's ledger, counted in the
+allowance, and never take the reserve. Without a daemon it keeps new tokens for the next start.
 
 Exit codes: 0 nothing failed, 1 something did, 69 a peer cannot be reached, 78 the configuration is
 wrong.
@@ -76,7 +79,13 @@ def add(commands: Commands) -> None:
 
 
 def _check(options: argparse.Namespace) -> int:
-    config = configuration(options)
+    try:
+        config = configuration(options)
+    except ConfigError as exc:
+        if options.json:
+            wrong = tuple(_wrong(exc, options.config))
+            print_json(Report(ok=False, online=options.online, checks=wrong))
+        raise
     lines = tuple(_offline(config))
     result = _Result(lines=lines)
     if options.online:
@@ -95,6 +104,14 @@ def _check(options: argparse.Namespace) -> int:
     if result.unreachable:
         return EXIT_UNAVAILABLE
     return EXIT_FAILED if failed else 0
+
+
+def _wrong(exc: ConfigError, file: Path) -> Iterator[Line]:
+    for problem in exc.problems:
+        where, colon, note = problem.removeprefix(f"{file}: ").partition(": ")
+        if not colon:  # it is about the file as a whole
+            where, note = str(file), where
+        yield Line(verdict=Verdict.FAILED, where=where, note=note)
 
 
 def _offline(config: Config) -> Iterator[Line]:

@@ -51,8 +51,12 @@ def add_command(
     about: str,
     *,
     config: bool = True,
+    within: bool = False,
 ) -> argparse.ArgumentParser:
-    """Add a command; `summary` is its line in the list, `about` its own help."""
+    """Add a command; `summary` is its line in the list, `about` its own help.
+
+    One `within` another takes --config too, and else leaves what that one was given.
+    """
     made = commands.add_parser(
         name,
         help=summary,
@@ -63,7 +67,7 @@ def add_command(
         made.add_argument(
             "--config",
             type=Path,
-            default=default_config(),
+            default=argparse.SUPPRESS if within else default_config(),
             metavar="PATH",
             help="the configuration (default: $PIPELINE_CONFIG, else config.toml)",
         )

@@ -124,6 +124,11 @@ class _Till:
     async def _write(self, name: str, destination: Destination, spending: Spending) -> None:
         """Open the ledger for a moment only, so that a daemon may start meanwhile."""
         async with open_ledger(self._config.outbox.path) as ledger:
+            if await ledger.is_restored():
+                raise Throttled(
+                    "not asked: the outbox was put back from a backup, and what was sent since is "
+                    "not known; the next start of the daemon waits one window"
+                )
             budget = Budget(destination.rate_limit, self._clock)
             newest = 2 * destination.rate_limit.requests
             entries = await ledger.entries(name, newest=newest)

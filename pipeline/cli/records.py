@@ -59,7 +59,7 @@ _EVENTS = _Kind(
     one="event",
     letter="e",
     owner="source",
-    states=list(EventState),
+    states=[state.value for state in EventState],
     columns=("id", "source", "kind", "action", "reference", "state", "reason", "received_at"),
     spare={"kind", "action"},
     detail="deliveries",
@@ -71,7 +71,7 @@ _DELIVERIES = _Kind(
     one="delivery",
     letter="d",
     owner="destination",
-    states=list(DeliveryState),
+    states=[state.value for state in DeliveryState],
     columns=("id", "destination", "kind", "reference", "state", "reason", "attempts", "due_at"),
     spare={"attempts", "due_at"},
     detail="attempts",
@@ -113,7 +113,6 @@ def add(commands: Commands) -> None:
             kind.name,
             summary,
             f"Lists, shows, retries and drops {kind.name}, with the daemon running or not.",
-            config=False,
         )
         actions = made.add_subparsers(title="actions", metavar="ACTION", required=True)
         _add_list(actions, kind)
@@ -123,7 +122,8 @@ def add(commands: Commands) -> None:
 
 
 def _add_list(actions: Commands, kind: _Kind) -> None:
-    made = add_command(actions, "list", f"list {kind.name}, the newest first", "")
+    summary = f"list {kind.name}, the newest first"
+    made = add_command(actions, "list", summary, "", within=True)
     made.add_argument("--state", choices=kind.states, metavar="STATE", help=", ".join(kind.states))
     made.add_argument(f"--{kind.owner}", metavar="NAME", help=f"of this {kind.owner} only")
     if kind is _DELIVERIES:
@@ -141,6 +141,7 @@ def _add_show(actions: Commands, kind: _Kind) -> None:
         "show",
         f"show one {kind.one} and its {kind.detail}",
         "`pipeline explain` says why.",
+        within=True,
     )
     made.add_argument("id", metavar="ID", help=f"such as {kind.letter}5")
     made.add_argument("--json", action="store_true", help="print one JSON document")
@@ -148,7 +149,7 @@ def _add_show(actions: Commands, kind: _Kind) -> None:
 
 
 def _add_change(actions: Commands, kind: _Kind, name: str, summary: str, about: str) -> None:
-    made = add_command(actions, name, summary, about)
+    made = add_command(actions, name, summary, about, within=True)
     made.add_argument("ids", metavar="ID", nargs="*", help=f"such as {kind.letter}5")
     if name == "retry":
         made.add_argument(
@@ -226,9 +227,7 @@ def _change(options: argparse.Namespace) -> int:
     config, kind = configuration(options), options.kind
     in_bulk = getattr(options, "state", None) is not None
     if in_bulk == bool(options.ids):
-        options.parser.error(
-            "give ids, or --state parked" if not in_bulk else "not both: ids, and --state"
-        )
+        options.parser.error(_misused(options.action, in_bulk=in_bulk))
     numbers = [_number(text, kind) for text in options.ids]
     owner = getattr(options, kind.owner, None)
     if owner is not None and not in_bulk:
@@ -239,6 +238,12 @@ def _change(options: argparse.Namespace) -> int:
         if not agreed(f"This will {options.action} {count:,} {what}."):
             return EXIT_FAILED
     return asyncio.run(_do(config, kind, options.action, numbers, owner))
+
+
+def _misused(action: str, *, in_bulk: bool) -> str:
+    if in_bulk:
+        return "not both: ids, and --state"
+    return "give ids, or --state parked" if action == "retry" else "give ids: all cannot be dropped"
 
 
 async def _count(config: Config, kind: _Kind, owner: str | None) -> int:

@@ -165,12 +165,13 @@ async def _asked(ask: Callable[[], Awaitable[Sequence[ListedVenue]]]) -> _Asked:
 def _print(out: Console, listing: Listing) -> None:
     for name, venues in listing.destinations.items():
         shown = table("source", "its venue", "serial", f"venue of {name}")
-        rest = list(venues)
+        rest, failed = list(venues), f"destinations.{name}" in listing.problems
         for source, theirs in listing.sources.items():
             ours = [venue for venue in venues if source in venue.sources]
             rest = [venue for venue in rest if venue not in ours]
             called = theirs[0].name if theirs else "?"
-            for venue in ours or [ListedVenue(id="", name="not mapped to any of these")]:
+            none = "could not be asked" if failed else "not mapped to any of these"
+            for venue in ours or [ListedVenue(id="", name=none)]:
                 shown.add_row(*map(escape, (source, called, venue.id, venue.name)))
         for venue in rest:
             shown.add_row("", "", escape(venue.id), escape(venue.name))

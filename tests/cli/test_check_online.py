@@ -417,6 +417,37 @@ async def test_a_peer_in_trouble_is_told_apart_from_one_that_refuses(
     assert found.only("GET /webhooks")[0] == found.only("GET /v1/venues")[0] == "failed"
 
 
+async def test_a_token_that_is_not_given_is_not_blamed_on_the_venues(
+    tidy: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The address may be another program's: it is named, for the vendor cannot help then."""
+    _ = await tidy.control("stampede", "faults", {"kind": "500", "path": "/oauth/token"})
+    found = await _check(tidy, capsys)
+    [trouble] = [
+        one for one in found.document["checks"]
+        if one["where"] == "destinations.stampede" and one["verdict"] == "failed"
+    ]  # fmt: skip
+    assert (found.code, trouble["what"]) == (1, "token")
+    assert tidy.sandbox.stampede in trouble["advice"]
+    assert found.verdicts("GET /v1/venues") == []
+
+
+async def test_a_restored_outbox_that_has_not_started_is_asked_nothing(
+    tidy: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """What was sent since the backup is not known, so all may be spent."""
+    async with tidy.running():
+        pass
+    for command in (["backup", "copy.db"], ["restore", "copy.db", "--yes"]):
+        arguments = [command[0], str(tidy.folder / command[1]), *command[2:]]
+        code = await asyncio.to_thread(main, [*arguments, "--config", str(tidy.path)])
+        assert code == 0
+    found = await _check(tidy, capsys)
+    assert found.only("GET /v1/venues")[0] == "warning"
+    assert "put back from a backup" in found.text
+    assert await tidy.requests("stampede") == []
+
+
 async def test_nothing_is_changed_and_nobody_is_read(
     tidy: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

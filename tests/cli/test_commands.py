@@ -88,6 +88,40 @@ def test_a_file_that_is_no_configuration_is_named(
     assert said in capsys.readouterr().err
 
 
+def test_a_wrong_configuration_is_a_document_too(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A script that reads --json gets some, and a person the lines as ever."""
+    config.write_text(
+        config.read_text().replace("A1B2C3D4E5F6", "short").replace("leeds]", "lees]")
+    )
+    assert main(["check", "--json", "--config", str(config)]) == 78
+    out, err = capsys.readouterr()
+    found = msgspec.json.decode(out)
+    assert found["ok"] is False
+    assert {(one["verdict"], one["where"]) for one in found["checks"]} == {
+        ("failed", "destinations.stampede.venues.leeds")
+    }
+    assert len(found["checks"]) == len(err.splitlines()) == 2
+    missing = config.with_name("none.toml")
+    assert main(["check", "--json", "--config", str(missing)]) == 78
+    [only] = msgspec.json.decode(capsys.readouterr().out)["checks"]
+    assert only["where"] == str(missing)
+    assert only["note"].startswith("there is no such file")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_configuration_may_be_named_before_or_after_the_action(
+    config: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, first: bool
+) -> None:
+    """Nobody remembers which."""
+    monkeypatch.chdir(config.parent.parent)
+    where = ["--config", str(config)]
+    arguments = ["events", *where, "list"] if first else ["events", "list", *where]
+    assert main(arguments) == 1
+    assert f"there is no outbox at {config.with_name('outbox.db')}" in capsys.readouterr().err
+
+
 def test_check_accepts_a_right_one_and_warns_of_secrets_in_plain_text(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -80,3 +80,14 @@ async def test_a_side_that_cannot_be_asked_leaves_the_other(
     assert "A1B2C3D4E5F6" in out
     assert err.startswith("sources.leeds: ")
     assert "hunter2" not in out + err
+
+
+async def test_a_destination_that_cannot_be_asked_is_not_said_to_lack_the_venue(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Nobody has looked."""
+    here.replace("sandbox-stampede-secret", "hunter2")
+    code, shown = await _venues(here, capsys)
+    assert code == 1
+    assert "could not be asked" in shown
+    assert "not mapped" not in shown

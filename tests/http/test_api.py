@@ -79,6 +79,9 @@ async def test_all_that_is_parked_is_retried_some_at_a_time(here: Here) -> None:
         ("/api/events?state=odd", "state: not one of waiting"),
         ("/api/events?status=parked", "status: not known; there are limit, source, state"),
         ("/api/events?limit=0", "limit: not between 1 and 1000"),
+        ("/api/events?limit=000000050000", "limit: not between 1 and 1000"),
+        ("/api/events?limit=000000050" + "9" * 5000, "limit: not between 1 and 1000"),
+        ("/api/events?limit=%C2%B2", "limit: not between 1 and 1000"),
         ("/api/deliveries?limit=9999999999999999999999", "limit: not between 1 and 1000"),
         ("/api/deliveries?state=done", "state: not one of waiting"),
     ],
@@ -99,12 +102,30 @@ async def test_what_is_no_id_is_404(here: Here, target: str) -> None:
     assert (status, answer["error"][:13]) == (404, "that is no id")
 
 
-@pytest.mark.parametrize("body", [{"state": "done"}, {"state": "parked", "odd": 1}, [], None])
-async def test_only_what_is_parked_is_retried_as_a_whole(here: Here, body: object) -> None:
-    """Retrying all that waits would turn the backoff off."""
-    status, answer = await _ask(here, "/api/deliveries/retry", method="POST", body=body)
+_PARKED: dict[str, object] = {"state": "parked"}
+
+
+@pytest.mark.parametrize(
+    ("what", "body"),
+    [
+        ("deliveries", {"state": "done"}),
+        ("deliveries", _PARKED | {"odd": 1}),
+        ("deliveries", []),
+        ("deliveries", None),
+        ("deliveries", _PARKED | {"source": "leeds"}),
+        ("events", _PARKED | {"destination": "stampede"}),
+        *(("events", _PARKED | {"before": n}) for n in (10**30, 2**63, -1, 1.5, "1", 1e30)),
+    ],
+)
+async def test_only_what_is_parked_is_retried_as_a_whole(
+    here: Here, what: str, body: object
+) -> None:
+    """Retrying all that waits would turn the backoff off; a filter that is ignored, likewise."""
+    await here.send(webhook(b"no JSON"))
+    status, answer = await _ask(here, f"/api/{what}/retry", method="POST", body=body)
     assert status == 400
     assert answer["error"]
+    assert here.rows()[0].state == "parked"
 
 
 async def test_nothing_of_the_body_or_the_key_is_told(here: Here) -> None:

@@ -77,6 +77,11 @@ async def test_the_reserve_is_not_lent(url: str, budget: Budget) -> None:
         ("stampede", {}, 400),
         ("stampede", _SPENDING | {"n": 2}, 400),
         ("stampede", [], 400),
+        ("stampede", _SPENDING | {"method": "DROP"}, 400),
+        *(
+            ("stampede", _SPENDING | {"path": path}, 400)
+            for path in ("", "v1", "/v1?search=a", "/anna@example.com", "/a b", "/a\n", "/" * 201)
+        ),
     ],
 )
 async def test_what_is_not_as_it_should_be_spends_nothing(

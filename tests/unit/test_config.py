@@ -339,7 +339,7 @@ def test_a_mapped_source_must_be_there(refused: Refused) -> None:
     """Its bookings would be ignored without a word."""
     found = refused(_LEAST.replace("leeds = ", "lees = "))
     assert found == {
-        "destinations.stampede.venues.lees": "there is no source lees: add [sources.lees]"
+        "destinations.stampede.venues.lees": "there is no source lees: did you mean leeds?"
     }
 
 

@@ -32,6 +32,7 @@ def _page(serial: str, following: str | None) -> Any:
         ("c25502f3-a736", "cursor=c25502f3-a736"),
         ("a&b=c", "cursor=a%26b%3Dc"),
         ("https://global.stampede.ai/v1/venues?limit=5&cursor=c2%2B5", "cursor=c2%2B5"),
+        ("http://[x?cursor=1#y", "cursor=1"),
     ],
 )
 async def test_a_link_is_a_cursor_or_an_address_with_one(link: str, query: str) -> None:

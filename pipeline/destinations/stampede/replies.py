@@ -5,7 +5,7 @@
 """
 
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 import msgspec
 from msgspec import Struct
@@ -121,7 +121,9 @@ def next_cursor(link: str | None) -> str | None:
     """Read a link, which is a cursor's value; the whole address is taken too."""
     if not link or "cursor=" not in link:
         return link or None
-    return parse_qs(urlsplit(link).query).get("cursor", [None])[0]
+    # Not by urlsplit, which refuses some addresses; their hosts are of no interest.
+    query = link.partition("?")[2].partition("#")[0]
+    return parse_qs(query).get("cursor", [None])[0]
 
 
 def is_json(body: bytes) -> bool:

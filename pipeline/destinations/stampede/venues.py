@@ -9,7 +9,7 @@ from msgspec import Struct
 
 from pipeline.destinations.stampede.replies import next_cursor
 from pipeline.destinations.stampede.settings import StampedeSettings
-from pipeline.errors import Failure, Reject, Retry, Unauthorized, Unreachable
+from pipeline.errors import Failure, Reject, Retry, Throttled, Unauthorized, Unreachable
 from pipeline.findings import Finding, failed, fault, ok
 from pipeline.plugin import ListedVenue
 from pipeline.redact import printable
@@ -43,14 +43,24 @@ class Forbidden(Reject):
     """Stampede answered 403."""
 
 
-class Peer(Protocol):
-    """What is needed of the client."""
+class Asked(Protocol):
+    """What is needed of the client for a list."""
 
     async def fetch(self, path: str, query: str = "") -> bytes:
         """Ask, with a token that is fetched if need be; raises for any answer but a success."""
 
 
-async def fetch_venues(peer: Peer, mapped: Mapping[str, str]) -> Sequence[ListedVenue]:
+class Peer(Asked, Protocol):
+    """What is needed of the client to examine it."""
+
+    def authorised(self) -> bool:
+        """Tell whether a token is at hand."""
+
+    async def authorise(self) -> None:
+        """Fetch a token; Unauthorized when the credentials are refused."""
+
+
+async def fetch_venues(peer: Asked, mapped: Mapping[str, str]) -> Sequence[ListedVenue]:
     """Ask for all pages: one without `limit`, unless the answer says that there are more."""
     found: dict[str, ListedVenue] = {}
     cursor: str | None = None
@@ -74,7 +84,11 @@ async def fetch_venues(peer: Peer, mapped: Mapping[str, str]) -> Sequence[Listed
 async def examine(peer: Peer, name: str, settings: StampedeSettings) -> Sequence[Finding]:
     """Try the credentials and the serials; the calls that change something are not tried."""
     where = f"destinations.{name}"
+    asked = "token"
     try:
+        if not peer.authorised():
+            await peer.authorise()
+        asked = _CALLED
         venues = await fetch_venues(peer, settings.venues)
     except Unauthorized as exc:
         advice = f"compare {where}.client_id and .client_secret with Marketplace > API Keys"
@@ -85,8 +99,10 @@ async def examine(peer: Peer, name: str, settings: StampedeSettings) -> Sequence
         note = f"{exc.reason}: the key lacks the permission"
         advice = f"make a key at Marketplace > API Keys that may use {_CALLED}"
         return [_TOKEN, failed(_CALLED, note, advice)]
-    except Failure as exc:
+    except Throttled as exc:
         return [fault(_CALLED, exc, base_url=settings.base_url)]
+    except Failure as exc:
+        return [fault(asked, exc, base_url=settings.base_url)]
     return [
         _TOKEN,
         ok(_CALLED, "the key may ask; calls that would change something are not tried"),
