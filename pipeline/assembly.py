@@ -3,7 +3,6 @@
 import random
 from collections.abc import Mapping
 
-import aiohttp
 from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
@@ -25,7 +24,7 @@ from pipeline.plugin import VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
 from pipeline.tokens import Tokens, fingerprint
-from pipeline.wire import PeerSession
+from pipeline.wire import Http, PeerSession
 
 #: Ids that wait in memory between two stages; the rest waits in the outbox.
 _FEED = 1000
@@ -55,7 +54,7 @@ class Assembly:
         self,
         config: Config,
         outbox: Outbox,
-        http: aiohttp.ClientSession,
+        http: Http,
         tokens: Tokens,
         clock: Clock,
         log: Log,
@@ -132,7 +131,7 @@ class Assembly:
 def peer_session(
     name: str,
     settings: SourceSettings | DestinationSettings,
-    http: aiohttp.ClientSession,
+    http: Http,
     tokens: Tokens,
     meters: Meters | None = None,
 ) -> PeerSession:
