@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Mapping
+from typing import Protocol
 
 from aiolimiter import AsyncLimiter
 from msgspec import Struct
@@ -20,7 +21,7 @@ from pipeline.means import Means
 from pipeline.metrics import Meters
 from pipeline.model import Event
 from pipeline.outbox import Outbox
-from pipeline.plugin import VenueDetails
+from pipeline.plugin import Destination, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
 from pipeline.tokens import Tokens, fingerprint
@@ -38,6 +39,8 @@ class Stages(Struct, kw_only=True):
     enrichers: Mapping[str, Enricher]
     intender: Intender
     deliverers: Mapping[str, Deliverer]
+    #: By destination: what its requests are counted under.
+    peers: Mapping[str, str]
 
     def wake(self) -> None:
         """Let all look at the outbox at once: somebody has changed it by hand."""
@@ -47,6 +50,40 @@ class Stages(Struct, kw_only=True):
             deliverer.wake()
 
 
+class Peers(Protocol):
+    """Makes the plug-ins, each with its way to its peer."""
+
+    @property
+    def meters(self) -> Meters:
+        """What counts their requests."""
+
+    def source(self, name: str, settings: SourceSettings) -> Source:
+        """Make the source of this name."""
+
+    def destination(self, name: str, settings: DestinationSettings) -> Destination:
+        """Make the destination of this name."""
+
+
+class PeersOnTheWire:
+    """The peers as they are: reached by HTTP."""
+
+    def __init__(self, http: Http, tokens: Tokens) -> None:
+        self.meters = Meters()
+        self._http = http
+        self._tokens = tokens
+
+    def source(self, name: str, settings: SourceSettings) -> Source:
+        """Make the source of this name."""
+        return make_source(name, settings, self._session(name, settings))
+
+    def destination(self, name: str, settings: DestinationSettings) -> Destination:
+        """Make the destination of this name."""
+        return make_destination(name, settings, self._session(name, settings))
+
+    def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
+        return peer_session(name, settings, self._http, self._tokens, self.meters)
+
+
 class Assembly:
     """Makes the stages of one configuration."""
 
@@ -54,32 +91,37 @@ class Assembly:
         self,
         config: Config,
         outbox: Outbox,
-        http: Http,
-        tokens: Tokens,
+        peers: Peers,
         clock: Clock,
         log: Log,
+        *,
+        dice: random.Random | None = None,
     ) -> None:
         self._config = config
-        self._http = http
-        self._tokens = tokens
+        self._peers = peers
         self._clock = clock
-        self._dice = random.Random()
+        self._dice = dice or random.Random()
         traits = {name: source_traits(settings) for name, settings in config.sources.items()}
-        self._means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
-        self.meters = self._means.meters
+        self._means = Means(
+            outbox=outbox,
+            gatherer=Gatherer(outbox, traits),
+            clock=clock,
+            log=log,
+            meters=peers.meters,
+        )
         self._enriched: Feed[Event] = Feed(_FEED)
         self._owed: dict[str, Feed[int]] = {name: Feed(_FEED) for name in config.destinations}
 
     def stages(self) -> Stages:
         """Make them all."""
         destinations = {
-            name: make_destination(name, settings, self._session(name, settings))
+            name: self._peers.destination(name, settings)
             for name, settings in self._config.destinations.items()
         }
         doors: dict[str, Door] = {}
         enrichers: dict[str, Enricher] = {}
         for name, settings in self._config.sources.items():
-            source = make_source(name, settings, self._session(name, settings))
+            source = self._peers.source(name, settings)
             doors[name] = Door(source=source, keys=settings.webhook_key, arrivals=Feed(_FEED))
             mapped = any(name in destination.sources for destination in destinations.values())
             enrichers[name] = self._enricher(name, settings, doors[name], is_mapped=mapped)
@@ -104,6 +146,7 @@ class Assembly:
                 )
                 for name, destination in destinations.items()
             },
+            peers={name: _peer(name, one) for name, one in self._config.destinations.items()},
         )
 
     def _enricher(
@@ -124,9 +167,6 @@ class Assembly:
     def _lane(self) -> Lane:
         return Lane(self._config.retry, self._clock, self._dice)
 
-    def _session(self, name: str, settings: SourceSettings | DestinationSettings) -> PeerSession:
-        return peer_session(name, settings, self._http, self._tokens, self.meters)
-
 
 def peer_session(
     name: str,
@@ -138,7 +178,12 @@ def peer_session(
     """Make the way to a peer; its token is found by the credentials that fetched it."""
     secret = settings.client_secret.reveal()
     credentials = fingerprint(settings.base_url, settings.client_id, secret)
-    return PeerSession(f"{settings.type}.{name}", http, tokens, credentials, meters)
+    return PeerSession(_peer(name, settings), http, tokens, credentials, meters)
+
+
+def _peer(name: str, settings: SourceSettings | DestinationSettings) -> str:
+    """Name a peer among all: a source and a destination may be called the same."""
+    return f"{settings.type}.{name}"
 
 
 def source_traits(settings: SourceSettings) -> SourceTraits:

@@ -5,18 +5,29 @@ from collections.abc import Iterable
 from pipeline.budget import Budget
 from pipeline.clock import SECOND, Clock
 from pipeline.errors import NoAnswer
-from pipeline.model import Outcome
+from pipeline.model import Outcome, Priority
 from pipeline.outbox import Ending, Learnt, Ledger, Opening
 from pipeline.wire import TIMEOUT
+
+_TOO_MANY = 429
 
 
 class Attempt:
     """The record of a request; it takes a slot by being made, and the wire tells it of leaving."""
 
     def __init__(
-        self, destination: str, delivery: int | None, budget: Budget, ledger: Ledger, clock: Clock
+        self,
+        destination: str,
+        delivery: int | None,
+        budget: Budget,
+        ledger: Ledger,
+        clock: Clock,
+        *,
+        priority: int = Priority.URGENT,
+        source: str | None = None,
     ) -> None:
-        budget.take()
+        self._holder = budget.take(priority) if source is None else budget.take(priority, source)
+        self._priority = priority
         self._destination = destination
         self._delivery = delivery
         self._budget = budget
@@ -24,6 +35,7 @@ class Attempt:
         self._clock = clock
         self._id: int | None = None
         self._left = False
+        self._left_at = 0
         self._settled = False
         self._doubts: tuple[Learnt, ...] = ()
         #: The answer's status; None without an answer.
@@ -53,10 +65,14 @@ class Attempt:
             )
         )
         self._left = True
+        self._left_at = self._clock.boot()
+        await self._budget.leave(self._priority)
 
     def answered(self, status: int) -> None:
         """Take note of the answer's status."""
         self.status = status
+        if status == _TOO_MANY:
+            self._budget.refused(self._left_at)
 
     def settle(self) -> None:
         """Give the slot back if the request never left, else start its window; once."""
@@ -64,9 +80,9 @@ class Attempt:
             return
         self._settled = True
         if self._left:
-            self._budget.ended()
+            self._budget.ended(self._holder)
         else:
-            self._budget.give_back()
+            self._budget.give_back(self._priority, self._holder)
 
     def ending(self, outcome: Outcome, note: str | None) -> Ending | None:
         """Say how it ended; None if it never left."""
@@ -79,4 +95,5 @@ class Attempt:
             note=note,
             at=self._clock.now(),
             boot=self._clock.boot(),
+            learnt=self._budget.learnt() if self.status == _TOO_MANY else None,
         )

@@ -33,7 +33,11 @@ class Breaker:
             return 0.0
         if self._probing:
             return self._policy.max
-        return max(self._probe_at - self._clock.boot(), 0) / SECOND
+        return self.rest()
+
+    def rest(self) -> float:
+        """Tell how many seconds until a probe may go, be one under way or not."""
+        return max(self._probe_at - self._clock.boot(), 0) / SECOND if self.is_open else 0.0
 
     def probing(self) -> None:
         """Take note that the one probe is on its way."""

@@ -8,13 +8,15 @@ at once nor stands in a newcomer's way.
 """
 
 import heapq
+from collections import Counter
 from collections.abc import Iterable
 
+import msgspec
 from aiolimiter import AsyncLimiter
 
 from pipeline.clock import SECOND, Clock
 from pipeline.model import Priority
-from pipeline.outbox import Entry
+from pipeline.outbox import Entry, Restraint
 from pipeline.settings import RateLimit
 
 #: Clocks and delivery of packets are not exact: half a second, or for the short windows of a
@@ -24,6 +26,19 @@ _MARGIN = 0.5
 #: Seconds to hold back after a 429 that names none, and how often they double at most.
 _HOLD = 60.0
 _DOUBLINGS = 6
+
+#: In twentieths of the configured requests: each incident takes a tenth of them off, a window
+#: without any gives a twentieth back, and half of them are always left.
+_INCIDENT = 2
+_HALF = 10
+_WHOLE = 20
+
+#: In place of the source that holds a slot of the reserve: it is none of it; nobody knows who.
+_NO_RESERVE = ""
+_ANYONE = "?"
+
+#: Of the slots outside the reserve one in so many goes to the oldest of the classes 4 and 5.
+_LESSER = 10
 
 
 class Budget:
@@ -35,35 +50,77 @@ class Budget:
         self.window = round((limit.per + margin) * SECOND)
         self._clock = clock
         self._open = 0
-        self._free_at: list[int] = []
-        self._held_until = 0
+        #: When slots are free again, and who holds them of the reserve.
+        self._free_at: list[tuple[int, str]] = []
+        #: Slots of the reserve that are taken, by their holders.
+        self._reserve: Counter[str] = Counter()
+        self._outside = 0
+        self._learnt: Restraint | None = None
         self._refusals = 0
+        self._held_until = 0
+        #: A request that is not urgent is chosen and has not left.
+        self._spaced_for = False
         self._spaced_until = 0
-        self._spacing = AsyncLimiter(1, (limit.per + margin) / limit.requests)
+        self._spacing = AsyncLimiter(1, self._interval)
 
-    def restore(self, entries: Iterable[Entry]) -> None:
+    def restore(self, entries: Iterable[Entry], learnt: Restraint | None = None) -> None:
         """Take over what the ledger says was spent, by this process's predecessors too.
 
         Within one boot the boot clock decides, and across a reboot the wall clock; when that is
         before the newest start it has been stepped back, and every entry counts as begun now. An
         attempt that a crash left open counts as ended when it would have timed out, which after a
-        quick restart is still to come.
+        quick restart is still to come. What was learnt from a 429 is as old by the same rule.
         """
         entries = list(entries)
-        now, boot = self._clock.now(), self._clock.boot()
+        boot = self._clock.boot()
         newest = max((entry.started_at for entry in entries), default=0)
+        newest = max(newest, learnt.at if learnt else 0)
         for entry in entries:
             ended = entry.ended_boot
             took = entry.timeout if ended is None else ended - entry.started_boot
             if entry.boot_id == self._clock.boot_id:
                 age = boot - entry.started_boot - took
-            elif now < newest:
-                age = -took
             else:
-                age = now - max(entry.started_at + took, entry.ended_at or 0)
+                ended_at = max(entry.started_at + took, entry.ended_at or 0)
+                age = self._age(ended_at, newest, at_least=-took)
             # An age below 0 is an attempt whose time-out is still to come.
             if age < self.window:
-                heapq.heappush(self._free_at, boot - age + self.window)
+                self._free(boot - age + self.window, _NO_RESERVE)
+            if age + took < round(self._interval * SECOND):
+                # Nobody knows what it was for: a restart must not be a way around the spacing.
+                next_ = boot - age - took + round(self._interval * SECOND)
+                self._spaced_until = max(self._spaced_until, next_)
+        # Which slots were of the reserve is not written down: the last ones, if so many are used.
+        of_reserve = max(self.used - (self.limit.requests - self.reserved), 0)
+        self._free_at = [
+            (at, _ANYONE if place < of_reserve else _NO_RESERVE)
+            for place, (at, _) in enumerate(sorted(self._free_at))
+        ]
+        self._reserve[_ANYONE] = min(of_reserve, len(self._free_at))
+        if learnt is not None:
+            same = learnt.boot_id == self._clock.boot_id
+            age = boot - learnt.boot if same else self._age(learnt.at, newest)
+            began = boot - age
+            self._learnt = Restraint(
+                twentieths=learnt.twentieths,
+                hold=learnt.hold,
+                at=learnt.at,
+                boot=began,
+                boot_id=self._clock.boot_id,
+            )
+            self._held_until = began + learnt.hold
+
+    @property
+    def allowed(self) -> int:
+        """The requests that a window may have now: fewer than configured after a 429."""
+        requests = self.limit.requests
+        lost = -(-requests * self._twentieths() // _WHOLE)
+        return requests - min(lost, requests // 2)
+
+    @property
+    def reserved(self) -> int:
+        """How many of them are for what is urgent."""
+        return self.limit.reserved * self.allowed // self.limit.requests
 
     @property
     def used(self) -> int:
@@ -71,44 +128,111 @@ class Budget:
         self._expire()
         return self._open + len(self._free_at)
 
+    @property
+    def held(self) -> float:
+        """For how many seconds nothing may go because of a 429."""
+        return max(self._held_until - self._clock.boot(), 0) / SECOND
+
     def left(self) -> int:
         """Tell how many slots are free now; none while the peer has asked for a pause."""
         if self._clock.boot() < self._held_until:
             return 0
-        return max(self.limit.requests - self.used, 0)
-
-    def give_back(self) -> None:
-        """Give back a slot whose request never left."""
-        self._open -= 1
+        return max(self.allowed - self.used, 0)
 
     def reach(self) -> int:
         """Tell the last class that may go now; 0 when none may."""
         left = self.left()
         if not left:
             return 0
-        if left > self.limit.reserved and self._spacing.has_capacity():
+        if left > self.reserved and self._is_spaced():
             return Priority.BACKFILL
         return Priority.URGENT
 
-    async def space(self, priority: int) -> None:
-        """Take note that a request of this class goes, for the spacing of the next."""
-        if priority > Priority.URGENT and self._spacing.has_capacity():
-            await self._spacing.acquire()
-            self._spaced_until = self._clock.boot() + round(self._spacing.time_period * SECOND)
+    def is_for_lesser(self) -> bool:
+        """Tell whether the next slot is for the oldest of classes 4 and 5, whatever waits above.
 
-    def take(self) -> None:
-        """Take a slot for a request that is about to leave."""
+        That is one in ten of those outside the reserve, also where what is urgent would take all.
+        """
+        is_outside = self.left() > self._reserve_left()
+        return is_outside and self._outside % _LESSER == _LESSER - 1 and self._is_spaced()
+
+    def pass_by(self) -> None:
+        """Let the slot that is for classes 4 and 5 go to others, for none of those is due."""
+        self._outside += 1
+
+    def admits(self, source: str) -> bool:
+        """Tell whether a source may take the next slot, should it be one of the reserve.
+
+        Each may hold of it as many as are still free: one that floods gets half of it, and who
+        comes now and then finds the rest. (Choudhury and Hahne's dynamic threshold.)
+        """
+        free = self._reserve_left()
+        return self.left() > free or self._reserve[source] < free
+
+    def take(self, priority: int = Priority.URGENT, source: str = _ANYONE) -> str:
+        """Take a slot for a request that is about to leave; give who holds it of the reserve.
+
+        That is to be said again when it ends, and empty for a slot outside the reserve. What is not
+        urgent spaces the next such from its leaving on.
+        """
+        urgent = priority <= Priority.URGENT
+        holder = source if urgent and self.left() <= self._reserve_left() else _NO_RESERVE
         self._open += 1
+        if holder:
+            self._reserve[holder] += 1
+        else:
+            self._outside += 1
+        if not urgent:
+            self._spaced_for = True
+        return holder
 
-    def ended(self) -> None:
+    async def leave(self, priority: int) -> None:
+        """Take note that the request leaves, for the spacing of the next."""
+        if priority <= Priority.URGENT:
+            return
+        self._spaced_for = False
+        if self._spacing.time_period != self._interval:
+            self._spacing = AsyncLimiter(1, self._interval)
+        if self._spacing.has_capacity():
+            await self._spacing.acquire()
+        self._spaced_until = self._clock.boot() + round(self._interval * SECOND)
+
+    def give_back(self, priority: int = Priority.URGENT, holder: str = _NO_RESERVE) -> None:
+        """Give back a slot whose request never left."""
+        self._open -= 1
+        if holder:
+            self._reserve[holder] -= 1
+        else:
+            self._outside -= 1
+        if priority > Priority.URGENT:
+            self._spaced_for = False
+
+    def ended(self, holder: str = _NO_RESERVE) -> None:
         """Start the window of a slot whose answer or time-out has come."""
         self._open -= 1
-        heapq.heappush(self._free_at, self._clock.boot() + self.window)
+        self._free(self._clock.boot() + self.window, holder)
 
     def lend(self, longest: float) -> None:
         """Take a slot for a request of another process, which ends within `longest` seconds."""
         ends = self._clock.boot() + round(longest * SECOND)
-        heapq.heappush(self._free_at, ends + self.window)
+        self._free(ends + self.window, _NO_RESERVE)
+
+    def refused(self, left_at: int) -> None:
+        """Learn from an answer 429 to a request that left then, by the boot clock.
+
+        The ledger expects none, so the peer counts otherwise than we do. Answers to requests that
+        had left before the first one came are of the same incident.
+        """
+        if self._learnt is not None and left_at < self._learnt.boot:
+            return
+        self._refusals += 1
+        self._learnt = Restraint(
+            twentieths=min(self._twentieths() + _INCIDENT, _HALF),
+            hold=max(self._held_until - self._clock.boot(), 0),
+            at=self._clock.now(),
+            boot=self._clock.boot(),
+            boot_id=self._clock.boot_id,
+        )
 
     def hold(self, asked: float | None) -> float:
         """Let no request go for as long as the peer asks, else a minute at most, doubling.
@@ -116,32 +240,67 @@ class Budget:
         To be called for an answer 429, and gives the seconds; an `answered` in between ends the
         doubling.
         """
-        boot = self._clock.boot()
-        if boot >= self._held_until:  # else it belongs to the incident that is held for already
-            self._refusals += 1
         pause = asked
         if pause is None:
             pause = min(self.limit.per, _HOLD) * 2 ** min(max(self._refusals - 1, 0), _DOUBLINGS)
-        self._held_until = max(self._held_until, boot + round(pause * SECOND))
+        self._held_until = max(self._held_until, self._clock.boot() + round(pause * SECOND))
         return pause
 
     def answered(self) -> None:
         """Take note that the peer takes requests."""
         self._refusals = 0
 
+    def learnt(self) -> Restraint | None:
+        """Give what is to outlive a restart; None before any 429."""
+        if self._learnt is None:
+            return None
+        hold = max(self._held_until - self._learnt.boot, 0)
+        return msgspec.structs.replace(self._learnt, hold=hold)
+
     def next_change(self) -> float:
         """Tell in how many seconds more may go than now, at the latest."""
         boot = self._clock.boot()
         if boot < self._held_until:
             return (self._held_until - boot) / SECOND
-        if self.left() > self.limit.reserved:
+        if self.left() > self.reserved:
+            if self._spaced_for:  # its end rings, or else the next one waits from its leaving on
+                return self._interval
             return max(self._spaced_until - boot, 0) / SECOND
-        self._expire()
         if not self._free_at:
             return self.window / SECOND
-        return max(self._free_at[0] - boot, 0) / SECOND
+        return max(self._free_at[0][0] - boot, 0) / SECOND
+
+    @property
+    def _interval(self) -> float:
+        return self.window / SECOND / self.allowed
+
+    def _is_spaced(self) -> bool:
+        return (
+            not self._spaced_for
+            and self._clock.boot() >= self._spaced_until
+            and self._spacing.has_capacity()
+        )
+
+    def _reserve_left(self) -> int:
+        return max(self.reserved - self._reserve.total(), 0)
+
+    def _twentieths(self) -> int:
+        if self._learnt is None:
+            return 0
+        clean = (self._clock.boot() - self._learnt.boot) // self.window
+        return max(self._learnt.twentieths - clean, 0)
+
+    def _age(self, at: int, newest: int, *, at_least: int = 0) -> int:
+        """Tell how long ago a time of another boot is, by the wall clock as far as it is right."""
+        now = self._clock.now()
+        return at_least if now < newest else max(now - at, at_least)
+
+    def _free(self, at: int, holder: str) -> None:
+        heapq.heappush(self._free_at, (at, holder))
 
     def _expire(self) -> None:
         boot = self._clock.boot()
-        while self._free_at and self._free_at[0] <= boot:
-            heapq.heappop(self._free_at)
+        while self._free_at and self._free_at[0][0] <= boot:
+            _, holder = heapq.heappop(self._free_at)
+            if holder:
+                self._reserve[holder] -= 1

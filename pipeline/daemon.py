@@ -9,7 +9,7 @@ from aiohttp import web
 
 from pipeline import purse
 from pipeline.admin import admin_app
-from pipeline.assembly import Assembly, Stages
+from pipeline.assembly import Assembly, PeersOnTheWire, Stages
 from pipeline.clock import SECOND, Clock, SystemClock
 from pipeline.config import Config
 from pipeline.desk import Desk
@@ -23,6 +23,7 @@ from pipeline.outbox.sqlite import open_outbox
 from pipeline.report import Reporter
 from pipeline.settings import Address
 from pipeline.status import tally
+from pipeline.step import Steps
 from pipeline.tokens import Tokens, tokens_beside
 from pipeline.wire import client
 
@@ -52,11 +53,13 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
     path = config.outbox.path
     try:
         async with open_outbox(path) as outbox, client() as http, _library_warnings(log, clock):
+            steps = Steps(outbox.times, clock, log)
+            await steps.begin()
             await outbox.recover(now=clock.now())
             await _park_unconfigured(config, outbox, clock, log)
             tokens = Tokens(tokens_beside(path), clock)
-            assembly = Assembly(config, outbox, http, tokens, clock, log)
-            stages, meters = assembly.stages(), assembly.meters
+            peers = PeersOnTheWire(http, tokens)
+            stages, meters = Assembly(config, outbox, peers, clock, log).stages(), peers.meters
             outbox.watch(meters.committed)
             for name, deliverer in stages.deliverers.items():
                 limit = deliverer.budget.limit
@@ -68,11 +71,11 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             for name, deliverer in stages.deliverers.items():
                 newest = 2 * deliverer.budget.limit.requests
                 entries = await outbox.ledger.entries(name, newest=newest)
-                deliverer.budget.restore(entries)
+                deliverer.budget.restore(entries, await outbox.ledger.learnt(name))
             for name, door in stages.doors.items():
                 door.last_event_at = await outbox.overview.last_received(name)
             reporter = Reporter(config, outbox, stages, clock)
-            await _Daemon(config, outbox, stages, reporter, meters, clock, log).run(stop)
+            await _Daemon(config, outbox, stages, reporter, meters, steps, clock, log).run(stop)
             await outbox.recover(now=clock.now())
             log.info("stopped")
     finally:
@@ -100,6 +103,7 @@ class _Daemon:
         stages: Stages,
         reporter: Reporter,
         meters: Meters,
+        steps: Steps,
         clock: Clock,
         log: Log,
     ) -> None:
@@ -108,6 +112,7 @@ class _Daemon:
         self._stages = stages
         self._reporter = reporter
         self._meters = meters
+        self._steps = steps
         self._clock = clock
         self._log = log
 
@@ -170,22 +175,27 @@ class _Daemon:
         receiver.make_room(self._config.outbox.max_waiting - unfinished, since=since)
 
     async def _keep_house(self) -> None:
-        """Drop old payloads, count the room, and see whether a failing outbox works again."""
+        """Drop old payloads, count the room, and see whether the clock was set.
+
+        And whether an outbox that fails works again.
+        """
         shed_at = counted_at = proven_at = 0
         while True:
-            now = self._clock.now()
+            now, boot = self._clock.now(), self._clock.boot()
             try:
+                if await self._steps.look():
+                    self._stages.wake()
                 await self._make_room()
-                if now >= counted_at:
+                if boot >= counted_at:
                     await self._count()
-                    counted_at = now + round(_COUNT_EVERY * SECOND)
-                if self._outbox.trouble or self._clock.boot() >= proven_at:
+                    counted_at = boot + round(_COUNT_EVERY * SECOND)
+                if self._outbox.trouble or boot >= proven_at:
                     await self._outbox.prove()
-                    proven_at = self._clock.boot() + round(_PROVE_EVERY * SECOND)
-                if now >= shed_at:
+                    proven_at = boot + round(_PROVE_EVERY * SECOND)
+                if boot >= shed_at:
                     keep = round(self._config.outbox.keep * SECOND)
                     await self._outbox.shed(before=now - keep, attempts_before=now - _LEDGER)
-                    shed_at = now + round(_HOUR * SECOND)
+                    shed_at = boot + round(_HOUR * SECOND)
             except OutboxUnavailable as exc:
                 self._log.error("outbox failed", stage="housekeeping", reason=str(exc))
             await asyncio.sleep(_SECOND)

@@ -5,6 +5,7 @@ decided as late as possible, so the newest truth and the most urgent work win.
 """
 
 import asyncio
+import functools
 from collections.abc import Mapping
 
 from aiolimiter import AsyncLimiter
@@ -19,8 +20,10 @@ from pipeline.lane import Lane
 from pipeline.log import trace
 from pipeline.means import Means
 from pipeline.model import Delivery, Outcome, Priority
+from pipeline.outbox import Pick
 from pipeline.plugin import Destination
 from pipeline.tell import Teller, held, outcome_of
+from pipeline.turn import Turn
 from pipeline.wire import TIMEOUT, recorded_by
 
 #: Requests under way at the same time.
@@ -65,6 +68,8 @@ class Deliverer:
         self._owed = owed
         self._clock = means.clock
         self._log = means.log
+        self._turn = Turn(destination.sources)
+        self._under_way: set[int] = set()
         self._free = asyncio.Semaphore(_WORKERS)
         self._token_pace = AsyncLimiter(*_TOKENS)
         self._stopping = False
@@ -85,7 +90,9 @@ class Deliverer:
                     continue
                 if delivery is not None:
                     await self._free.acquire()
-                    work = self._work(delivery, self._attempt(delivery.id), is_probe=probe)
+                    self._under_way.add(delivery.id)
+                    attempt = self._attempt(delivery)
+                    work = self._work(delivery, attempt, is_probe=probe)
                     tasks.create_task(work, name=f"deliver d{delivery.id}")
 
     def stop(self) -> None:
@@ -100,34 +107,32 @@ class Deliverer:
     async def _choose(self) -> tuple[Delivery | None, bool]:
         """Lease what goes first, and tell whether it is a probe; None after each wait."""
         self._owed.take(self._owed.size)
-        reach = self.budget.reach()
+        reach, lesser = self.budget.reach(), self.budget.is_for_lesser()
         pause, probe = self.lane.breaker.wait(), self.lane.breaker.is_open
         if self._free.locked() or pause or not reach:
             # The end of a request rings; the breaker and the allowance need their time.
             await self._owed.wait(pause or (_PAUSE if reach else self.budget.next_change()))
             return None, False
         now = self._clock.now()
-        due = await self._outbox.deliveries.next_due(self._name, most=reach)
+        most = max(reach, Priority.TAG) if lesser else reach
+        due = await self._outbox.deliveries.next_due(self._name, most=most)
         if due is None or due > now:
             # A class that must wait for its slot may be due before that.
-            pause = _MINUTE if due is None else (due - now) / SECOND
-            if reach < Priority.BACKFILL:
-                pause = min(pause, max(self.budget.next_change(), _TICK))
-            await self._owed.wait(pause)
+            await self._wait(_MINUTE if due is None else (due - now) / SECOND, reach)
             return None, False
         if not self._destination.authorised():
-            await self._token_pace.acquire()
-            await self._authorise()
+            if self._token_pace.has_capacity():
+                await self._token_pace.acquire()
+                await self._authorise()
+            else:
+                await self._owed.wait(_PAUSE)
             return None, False
-        delivery = await self._outbox.deliveries.claim(
-            self._name, most=reach, probe=probe, now=now, until=now + _LEASE
-        )
+        delivery = await self._claim(reach, lesser=lesser and not probe, probe=probe, now=now)
         if delivery is None:
             # What is due is of a class that must wait for a slot, or its guest is under way.
-            full = reach == Priority.BACKFILL
-            await self._owed.wait(_PAUSE if full else max(self.budget.next_change(), _TICK))
+            await self._wait(_MINUTE if reach < Priority.BACKFILL else _PAUSE, reach)
             return None, False
-        if self.lane.breaker.is_open is not probe or not self.budget.left():
+        if self.lane.breaker.is_open is not probe or not self._may_go(delivery.priority):
             # An answer that came meanwhile has changed what may go.
             await self._outbox.deliveries.give_back(
                 delivery, None, due_at=now, reason=None, failed=False, now=now
@@ -135,8 +140,36 @@ class Deliverer:
             return None, False
         if probe:
             self.lane.breaker.probing()
-        await self.budget.space(delivery.priority)
+        self._turn.served(delivery.priority, delivery.source)
         return delivery, probe
+
+    async def _claim(self, reach: int, *, lesser: bool, probe: bool, now: int) -> Delivery | None:
+        """Lease what goes first: now and then the oldest of those that others go before."""
+        claim = functools.partial(
+            self._outbox.deliveries.claim,
+            self._name,
+            under_way=self._under_way,
+            now=now,
+            until=now + _LEASE,
+        )
+        if lesser:
+            if delivery := await claim(self._turn.lesser(), pick=Pick.OLDEST):
+                return delivery
+            self.budget.pass_by()
+        pick = Pick.LEAST_TRIED if probe else Pick.FIRST
+        return await claim(self._turn.lines(reach, self.budget.admits), pick=pick)
+
+    def _may_go(self, priority: int) -> bool:
+        """Tell whether there still is a slot for this class."""
+        if priority <= self.budget.reach():
+            return True
+        return priority in {Priority.VISIT, Priority.TAG} and self.budget.is_for_lesser()
+
+    async def _wait(self, seconds: float, reach: int) -> None:
+        """Wait so long, or until more may go than now."""
+        if reach < Priority.BACKFILL:
+            seconds = min(seconds, max(self.budget.next_change(), _TICK))
+        await self._owed.wait(seconds)
 
     async def _authorise(self) -> None:
         """Fetch a token, on a slot of its own: it is not known whether such requests count."""
@@ -171,8 +204,18 @@ class Deliverer:
             if is_probe:
                 self.lane.breaker.abandon()
             attempt.settle()
+            self._under_way.discard(delivery.id)
             self._free.release()
             self._owed.ring()
 
-    def _attempt(self, delivery: int | None) -> Attempt:
-        return Attempt(self._name, delivery, self.budget, self._outbox.ledger, self._clock)
+    def _attempt(self, delivery: Delivery | None) -> Attempt:
+        """Take a slot; a token's is nobody's."""
+        return Attempt(
+            self._name,
+            delivery.id if delivery else None,
+            self.budget,
+            self._outbox.ledger,
+            self._clock,
+            priority=delivery.priority if delivery else Priority.URGENT,
+            source=delivery.source if delivery else None,
+        )

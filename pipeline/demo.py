@@ -141,7 +141,7 @@ async def _perform(
         BarColumn(),
         TextColumn("{task.completed} of {task.total}"),
         console=out,
-        disable=not out.is_terminal,
+        disable=not out.is_terminal or out.no_color,
     )
     with bar:
         await _follow(bar, config, told)

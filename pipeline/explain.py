@@ -1,12 +1,15 @@
 """Says in plain words where something is, why, and what happens next and when."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from msgspec import Struct
 
 from pipeline.clock import span
-from pipeline.outbox import Row, Standing
+from pipeline.estimate import Load, Pace, load, seconds
+from pipeline.model import Priority
+from pipeline.outbox import Owed, Row, Standing
 from pipeline.status import BudgetStatus, Status
 
 #: What a person can do, by the beginning of the reason; the first that fits.
@@ -18,6 +21,22 @@ _HELP = {
     "unreadable": (
         "It is authentic, but not what ROLLER documents. It is kept as it came: a newer version "
         "may read it, with `pipeline events retry`."
+    ),
+    "the message names two bookings": (
+        "It is authentic, but says two things at once, so neither is believed. It is kept as it "
+        "came; please report it, without the guest's data."
+    ),
+    "the source does not know the booking": (
+        "ROLLER has no such booking (any more): was it made at another venue?"
+    ),
+    "the source does not know the customer": (
+        "ROLLER has no such guest (any more): was the booking made at another venue?"
+    ),
+    "ROLLER's answer for the booking cannot be read": (
+        "It is not what ROLLER documents; please report it, without the guest's data."
+    ),
+    "ROLLER answered": (
+        "ROLLER refuses to tell; the number is HTTP's. `pipeline check --online` tries the key."
     ),
     "not configured": (
         "Its source, or the destination's entry in `venues`, is in the configuration no more. "
@@ -33,6 +52,22 @@ _HELP = {
         "not. Look at the destination before you retry: a repetition would count twice."
     ),
     "guest d": "What is sent for this guest failed; retrying either brings both back.",
+    "the guest is on none of the first": (
+        "Stampede's search for the e-mail finds too many others, so it is not known whether the "
+        "guest is there, and with which consent. See to the guest at Stampede by hand."
+    ),
+    "the currency": "The venue's currency is in its configuration, or comes from ROLLER.",
+    "the amount": "Rounding would be a guess about somebody's money. Correct it at ROLLER.",
+    "the address of the request": "Is the destination's base_url right?",
+    "Stampede answered 404": (
+        "Stampede does not know what the request names: a guest who was deleted there, or a "
+        "venue's serial; `pipeline check --online` tries the serials."
+    ),
+    "Stampede answered 4": (
+        "Stampede refuses it as it is; its own words, if it gave any, follow the number. What is "
+        "wrong with the booking or the guest is corrected at ROLLER, whose next message about it "
+        "is sent by itself."
+    ),
     "dropped by hand": "Somebody dropped it; a newer event of the booking is sent all the same.",
     "draft": "Drafts are not sent; when the booking is confirmed, ROLLER sends a message anew.",
     "restored": (
@@ -46,6 +81,12 @@ _HELP = {
     "minor": "Nobody under 18 is sent anywhere.",
     "already told": "The destination knows exactly this already, so no request is spent on it.",
     "already registered": "In mode registration a booking is registered once, for ever.",
+    "goes with the registration": (
+        "In mode registration the booking's own call tells of its guest and its tags too."
+    ),
+    "a newer booking's status stands": (
+        "The guest has a booking that changed later, and one tag says how the newest stands."
+    ),
     "cancelled before it was registered": (
         "It was never told to the destination, and nothing is to be taken back there."
     ),
@@ -55,6 +96,24 @@ _HELP = {
     "erased": "The person was erased.",
 }
 
+#: Why something waits that is in no trouble of its own.
+_WAITS = {
+    "the source does not know the customer yet": (
+        "A guest who was made with the booking may be there a little later."
+    ),
+    "the source does not tell the venue": "Times and amounts depend on it.",
+    "the venue's details are not known yet": "They are asked from ROLLER, or can be configured.",
+    "the guest cannot be asked for": (
+        "What was fetched is too old to be sent: consent may have changed since."
+    ),
+    "the guest is not fetched anew": (
+        "What was fetched is too old to be sent: consent may have changed since."
+    ),
+    "the guest is older than": "It is fetched again once the clock has passed that time.",
+}
+
+_IN_DOUBT = "unknown outcome"
+
 _CLASSES = {
     1: "opt-outs",
     2: "new and cancelled bookings",
@@ -63,9 +122,6 @@ _CLASSES = {
     5: "tags",
     6: "backfill and reconciliation",
 }
-
-#: Only these may use the last slots of an allowance.
-_RESERVED_TO = 3
 
 
 class EventStory(Struct, frozen=True, kw_only=True):
@@ -80,6 +136,8 @@ class DeliveryStory(Struct, frozen=True, kw_only=True):
 
     row: Row
     standing: Standing | None
+    #: What its destination is owed and may be told now.
+    owed: Sequence[Owed] = ()
 
 
 def explain_event(story: EventStory, status: Status, now: datetime) -> list[str]:
@@ -91,7 +149,7 @@ def explain_event(story: EventStory, status: Status, now: datetime) -> list[str]
         case "waiting":
             said.append(_waiting_event(story, status, now))
         case "processing":
-            said.append("It is being processed right now: its customer is fetched from ROLLER.")
+            said.append(_processing_event(status))
         case "done":
             made = [one["id"] for one in row.get("deliveries", ())]
             rest = f"{_join(made)} came of it." if made else "nothing is owed for it."
@@ -116,7 +174,7 @@ def explain_delivery(story: DeliveryStory, status: Status, now: datetime) -> lis
         case "waiting":
             said += _waiting_delivery(story, status, now)
         case "sending":
-            said.append("Its request is on its way right now.")
+            said.append(_sending_delivery(status))
         case "delivered":
             said.append(f"It was delivered {since}.")
         case "superseded":
@@ -125,9 +183,9 @@ def explain_delivery(story: DeliveryStory, status: Status, now: datetime) -> lis
             said += [f"Nothing is sent for it: {reason}.", _help(reason)]
         case "parked":
             said += [f"It is parked, and a person must look: {reason}.", _help(reason)]
-            said.append(f"When it can work: `pipeline deliveries retry {row['id']}`.")
+            said.append(_way_out(row))
         case "dropped":
-            said += [f"It was let go {since}: {reason}.", _help(reason)]
+            said += [f"It was let go {since}: {reason}.", _of_dropped(row)]
         case _:
             said.append(f"It is {row['state']}{f': {reason}' if reason else ''}.")
     return [one for one in [*said, _last_attempt(row, now)] if one]
@@ -136,9 +194,7 @@ def explain_delivery(story: DeliveryStory, status: Status, now: datetime) -> lis
 def _waiting_event(story: EventStory, status: Status, now: datetime) -> str:
     row = story.row
     peer = status.sources.get(row["source"])
-    tried = (
-        f" It was tried {_times(row['attempts'])}; last: {row['reason']}." if row["reason"] else ""
-    )
+    tried = " ".join(["", *_tried(row["attempts"], row["reason"])])
     if not status.running:
         return f"It waits, and no daemon is running.{tried}"
     if peer is not None and peer.state not in {"up", "key_mismatch"}:
@@ -154,10 +210,8 @@ def _waiting_event(story: EventStory, status: Status, now: datetime) -> str:
 
 def _waiting_delivery(story: DeliveryStory, status: Status, now: datetime) -> list[str]:
     row, standing = story.row, story.standing
-    said = []
-    if row["reason"]:
-        tried = standing.tried if standing is not None else 1
-        said.append(f"It was tried {_times(tried)}; last: {row['reason']}.")
+    said: list[str] = []
+    said += _tried(standing.tried if standing is not None else 1, row["reason"])
     if standing is not None and standing.waits_for is not None:
         guest = f"d{standing.waits_for}"
         return [
@@ -169,9 +223,12 @@ def _waiting_delivery(story: DeliveryStory, status: Status, now: datetime) -> li
     peer = status.destinations.get(row["destination"])
     if peer is not None and peer.state in {"down", "unauthorized", "paused", "throttled"}:
         why = f" ({peer.last_error})" if peer.last_error else ""
-        said.append(f"{row['destination']} is {peer.state}{why}: it waits until that is over.")
+        again = f", in {span(peer.budget.pause_s)} at the latest" if peer.budget.pause_s else ""
+        said.append(
+            f"{row['destination']} is {peer.state}{why}: it waits until that is over{again}."
+        )
     due = datetime.fromisoformat(row["due_at"])
-    if due > now:
+    if due > now and (standing is None or standing.held):
         said.append(f"It may go {_next(due, now)}.")
     ahead = standing.ahead if standing is not None else 0
     said.append(
@@ -179,26 +236,87 @@ def _waiting_delivery(story: DeliveryStory, status: Status, now: datetime) -> li
         f"{_count(ahead)} before it."
     )
     if peer is not None:
-        said.append(_allowance(row["destination"], peer.budget, row["priority"], ahead))
+        part = standing.part if standing is not None else 0.0
+        before = load(story.owed, until=(row["priority"], part))
+        said.append(_allowance(row["destination"], peer.budget, row["priority"], before))
     return said
 
 
-def _allowance(name: str, budget: BudgetStatus, priority: int, ahead: int) -> str:
-    """Do the arithmetic of an allowance aloud."""
-    window = span(budget.per_s)
-    usable = budget.left if priority <= _RESERVED_TO else max(budget.left - budget.reserve, 0)
-    kept = (
-        "" if priority <= _RESERVED_TO else f", of which {budget.reserve} are kept for classes 1-3"
+def _tried(times: int, reason: str | None) -> list[str]:
+    """Tell what came of it so far; what its peer's trouble held up was not tried itself."""
+    if not reason:
+        return []
+    why = next((text for start, text in _WAITS.items() if reason.startswith(start)), "")
+    so_far = f"It was tried {_times(times)}; last" if times else "What held it up last"
+    return [f"{so_far}: {reason}.", *([why] if why else [])]
+
+
+def _processing_event(status: Status) -> str:
+    if status.running:
+        return "It is being processed right now: its customer is fetched from ROLLER."
+    return "It was being processed when the daemon ended; the next start begins it again."
+
+
+def _sending_delivery(status: Status) -> str:
+    if status.running:
+        return "Its request is on its way right now."
+    return (
+        "Its request was on its way when the daemon ended, and what came of it is not known. The "
+        "next start goes on with it: what may be told twice is told again, and a registration is "
+        "parked for a person to look."
     )
+
+
+def _way_out(row: Row) -> str:
+    if row["reason"] == _IN_DOUBT:
+        return (
+            f"If it is not there: `pipeline deliveries retry {row['id']}`. If it is: `pipeline "
+            f"deliveries drop {row['id']}`, after which the booking counts as registered."
+        )
+    return f"When it can work: `pipeline deliveries retry {row['id']}`."
+
+
+def _of_dropped(row: Row) -> str:
+    """Tell what dropping it means: what was in doubt counts as done."""
+    attempts: Sequence[Row] = row.get("attempts", ())
+    if attempts and attempts[0]["outcome"] == "unknown":
+        return (
+            "Somebody dropped it. If it was a registration of unknown outcome, the booking counts "
+            "as registered and is not registered again; else a newer event of it is sent all the "
+            "same."
+        )
+    return _help(row["reason"])
+
+
+def _allowance(name: str, budget: BudgetStatus, priority: int, before: Load) -> str:
+    """Do the arithmetic of an allowance aloud; `before` is what goes before it."""
+    urgent = priority <= Priority.URGENT
+    fewer = (
+        f", but {budget.allowed} for now, after a 429" if budget.allowed < budget.requests else ""
+    )
+    reserve = budget.reserve * budget.allowed // budget.requests
+    kept = "" if urgent else f", of which {reserve} are kept for classes 1-3"
     said = (
-        f"{name} allows {budget.requests} requests in {window}: {budget.used} are used, "
-        f"{budget.left} left{kept}"
+        f"{name} allows {budget.requests} requests in {span(budget.per_s)}{fewer}: "
+        f"{budget.used} are used, {budget.left} left{kept}"
     )
-    if ahead < usable:
-        return f"{said}. So its turn comes at once, or as soon as tags are spaced out."
-    rate = budget.requests / budget.per_s
-    seconds = (ahead - usable + 1) / rate
-    return f"{said}. At one request every {1 / rate:.3g} s its turn comes in about {span(seconds)}."
+    pace = Pace(
+        allowed=budget.allowed,
+        reserve=reserve,
+        used=budget.used,
+        per_s=budget.per_s,
+        pause_s=budget.pause_s,
+    )
+    own = Load(urgent=before.urgent + urgent, lesser=before.lesser + (not urgent))
+    wait = seconds(pace, own)
+    if not wait:
+        return f"{said}. So its turn comes at once{'' if urgent else ', or nearly'}."
+    rate = budget.per_s / (budget.allowed if urgent else max(budget.allowed - reserve, 1))
+    needed = math.ceil(before.urgent + before.lesser)
+    return (
+        f"{said}. Some {needed:,} go before it, and at one request every {rate:.3g} s its turn "
+        f"comes in about {span(wait)}."
+    )
 
 
 def _last_attempt(row: Row, now: datetime) -> str:

@@ -16,7 +16,7 @@ from pipeline.model import Booking, Guest
 from pipeline.plugin import Source
 
 #: Seconds after which a guest whom the source could not tell is asked for again, at the least.
-_PAUSE = 10.0
+_PAUSE = 60.0
 
 _T = TypeVar("_T")
 
@@ -62,8 +62,8 @@ class Fetcher:
         """
         pause = max(self.lane.breaker.wait(), _PAUSE)
         if self.lane.breaker.is_open:
-            raise Outdated(f"{self._name} cannot be asked for the guest: {self.lane.last_error}",
-                           after=pause)  # fmt: skip
+            reason = f"the guest cannot be asked for at {self._name}: {self.lane.last_error}"
+            raise Outdated(reason, after=pause)
         try:
             guest = await self.guest(customer)
         except OutboxUnavailable:

@@ -11,11 +11,11 @@ from pipeline.metrics import Meters, counter, exposition, gauge
 from pipeline.model import DeliveryState
 from pipeline.outbox import Count, Outbox
 
-#: A delivery stays in these for ever, so that their counts only grow.
+#: A delivery stays in these for ever, so that their counts only grow. What was skipped does not: a
+#: draft's is superseded when it is confirmed, and a counter that falls is taken for a restart.
 _FINAL = (
     DeliveryState.DELIVERED,
     DeliveryState.SUPERSEDED,
-    DeliveryState.SKIPPED,
     DeliveryState.DROPPED,
     DeliveryState.ERASED,
 )
@@ -59,7 +59,8 @@ class Gauges:
             ("stage",), waits.items(),
         )  # fmt: skip
         yield counter(
-            "pipeline_deliveries", "Deliveries that have come to an end.",
+            "pipeline_deliveries",
+            "Deliveries that have ended for good. Skipped ones may yet be sent: pipeline_items.",
             ("destination", "state"),
             [((one.owner, one.state), one.n) for one in counts
              if one.what == "delivery" and one.state in _FINAL],
@@ -82,14 +83,15 @@ class Gauges:
             ("destination",), [((name,), budget.used) for name, budget in budgets.items()],
         )  # fmt: skip
         yield gauge(
-            "pipeline_budget_limit", "Requests that the allowance has.",
-            ("destination",), [((name,), one.limit.requests) for name, one in budgets.items()],
+            "pipeline_budget_limit",
+            "Requests that the allowance has now: fewer than configured for a while after a 429.",
+            ("destination",), [((name,), one.allowed) for name, one in budgets.items()],
         )  # fmt: skip
         limited = dict.fromkeys(((name,) for name in budgets), 0.0)
+        by_peer = {peer: (name,) for name, peer in self._stages.peers.items()}
         for (peer, _, status), n in self._meters.requests.items():
-            name = (peer.partition(".")[2],)
-            if status == _TOO_MANY and name in limited:
-                limited[name] += n
+            if status == _TOO_MANY and peer in by_peer:
+                limited[by_peer[peer]] += n
         yield counter(
             "pipeline_rate_limited",
             "Answers 429 of a destination.",
@@ -98,11 +100,6 @@ class Gauges:
         )
 
     def _sources(self) -> Iterator[Metric]:
-        # Nobody has looked at the subscription yet, so there is nothing to tell.
-        yield gauge(
-            "pipeline_source_webhook_enabled", "Whether ROLLER's subscription is there and on.",
-            ("source",), [],
-        )  # fmt: skip
         heard = [
             ((name,), door.last_event_at / SECOND)
             for name, door in self._stages.doors.items()

@@ -11,9 +11,9 @@ from msgspec import Struct
 from pipeline.assembly import peer_session, source_traits
 from pipeline.clock import Clock
 from pipeline.config import Config
-from pipeline.errors import OutboxError, PipelineError, Reject, Unreadable
+from pipeline.errors import Failure, OutboxError, Unreadable
 from pipeline.gather import merge_details, whole_venue
-from pipeline.model import Booking, Event, Guest, Kind, Phase
+from pipeline.model import Booking, Envelope, Event, Guest, Kind, Phase
 from pipeline.outbox.sqlite import read_outbox
 from pipeline.plugin import Call, Destination, Reply, Source, VenueDetails
 from pipeline.plugins import make_destination, make_source
@@ -39,11 +39,20 @@ class _Nowhere:
         return False
 
 
+class NoDelivery(Failure):
+    """The daemon makes no delivery of a message."""
+
+
 class Message(Struct, frozen=True, kw_only=True):
     """A webhook's body, read as the daemon reads it."""
 
     source: str
-    booking: Booking
+    kind: Kind
+    #: What it calls the booking; None where it names none.
+    id: str | None
+    reference: str | None
+    #: None in a message of another kind.
+    booking: Booking | None
     #: When the booking came to be as it is.
     occurred_at: int
 
@@ -62,8 +71,21 @@ def read_message(config: Config, source: str, body: bytes, *, now: int) -> Messa
         raise Unreadable(f"longer than server.max_body, {config.server.max_body} bytes")
     reader = _offline(config, source)
     envelope = reader.envelope(body)
+    return Message(
+        source=source,
+        kind=envelope.kind,
+        id=envelope.booking,
+        reference=envelope.reference,
+        booking=_booking(reader, source, envelope, body, now),
+        occurred_at=now if envelope.occurred_at is None else envelope.occurred_at,
+    )
+
+
+def _booking(
+    reader: Source, source: str, envelope: Envelope, body: bytes, now: int
+) -> Booking | None:
     if envelope.kind is not Kind.BOOKING:
-        raise Unreadable(f"not a message about a booking (its kind is {envelope.kind})")
+        return None
     event = Event(
         id=0,
         source=source,
@@ -80,23 +102,24 @@ def read_message(config: Config, source: str, body: bytes, *, now: int) -> Messa
     booking = reader.booking(event)
     if booking.id != envelope.booking:
         raise Unreadable("the message names two bookings")
-    occurred_at = now if envelope.occurred_at is None else envelope.occurred_at
-    return Message(source=source, booking=booking, occurred_at=occurred_at)
+    return booking
 
 
 def read_guest(config: Config, message: Message, body: bytes) -> Guest:
     """Read the source's answer for the booking's guest; Unreadable when it is none."""
-    return _offline(config, message.source).guest(message.booking.customer or "", body)
+    customer = message.booking.customer if message.booking else None
+    return _offline(config, message.source).guest(customer or "", body)
 
 
 async def inquire(config: Config, message: Message, guest: Guest | None, clock: Clock) -> Subject:
     """Find out the rest; with a `guest` at hand, without asking the source anything.
 
-    Raises what a source's calls raise, and PipelineError for what ends before any destination.
+    Raises what a source's calls raise, and NoDelivery for what ends before any destination.
     """
-    name = message.source
+    name, booking = message.source, message.booking
+    if booking is None:
+        raise NoDelivery("not used" if message.kind is Kind.OTHER else "not used yet")
     details = await _known_details(config, name)
-    booking = message.booking
     if guest is None and _is_taken(config, name):
         async with client() as http:
             source = _online(config, name, http, clock)
@@ -106,11 +129,6 @@ async def inquire(config: Config, message: Message, guest: Guest | None, clock: 
                 guest = await _ask_for_guest(source, booking, booking.customer)
                 if whole_venue(details) is None:
                     details = merge_details(details, await source.fetch_venue())
-    if booking.customer is None and booking.phase is not Phase.DRAFT:
-        raise PipelineError(
-            "the booking has no customerId, so nothing would be sent (skipped: no customer); "
-            "where it was told before, it is cancelled"
-        )
     return Subject(
         source=name,
         booking=booking,
@@ -138,7 +156,9 @@ async def _known_details(config: Config, name: str) -> VenueDetails:
 async def _ask_for_guest(source: Source, booking: Booking, customer: str) -> Guest | None:
     guest = await source.fetch_guest(customer)
     if guest is None and booking.phase is not Phase.CANCELLED:
-        raise Reject("the source does not know the customer: the daemon asks again, then parks it")
+        raise NoDelivery(
+            "the source does not know the customer: the daemon asks again, then parks it"
+        )
     return guest
 
 

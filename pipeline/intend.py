@@ -117,13 +117,13 @@ class Intender:
     ) -> list[Intent]:
         """Give what one destination is owed: always the booking, the rest where it is not told."""
         intent, mapper = self._booking(name, destination, facts), destination.mapper
+        known = facts.told_guest is not None and facts.told_guest.remote_id is not None
         goes = intent.state is DeliveryState.WAITING and not stale
         wanted: list[tuple[DeliveryKind, str, int]] = []
         if takes_back(facts, mapper):
             wanted.append((DeliveryKind.CONSENT, "", Priority.OPT_OUT))
-        elif not mapper.registrar and (goes or facts.told_guest):
+        elif not mapper.registrar and (goes or known):
             # A guest who is known hears of changes with any booking, and a new one with their own.
-            known = facts.told_guest and facts.told_guest.remote_id
             wanted.append((DeliveryKind.GUEST, "", Priority.CHANGED if known else intent.priority))
         if facts.booking and goes and not mapper.registrar:
             roles = distinct_roles(mapper.tag_roles, facts.booking)
@@ -137,6 +137,7 @@ class Intender:
                 state=DeliveryState.WAITING,
                 priority=priority_,
                 customer=customer,
+                waits=not known,
             )
             for kind, detail, priority_ in wanted
             if customer and self._is_owed(kind, detail, destination, facts)
@@ -161,6 +162,7 @@ class Intender:
             reason=reason,
             priority=priority(facts),
             customer=facts.booking.customer if facts.booking else None,
+            waits=facts.told_guest is None or facts.told_guest.remote_id is None,
         )
 
     def _is_owed(

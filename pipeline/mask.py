@@ -5,7 +5,7 @@ holds for every destination's words. Where it is in doubt, it hides too much.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from urllib.parse import unquote
 
@@ -33,9 +33,10 @@ class Mask:
     def __init__(self, guest: Guest | None, country: str) -> None:
         values = list(_values(guest, country)) if guest else []
         values.sort(key=lambda one: len(one.value), reverse=True)
-        known = [(_pattern(one.value), one.word) for one in values]
-        self._addresses = [(pattern, word) for pattern, word in known if word == _EMAIL]
-        self._others = [(pattern, word) for pattern, word in known if word != _EMAIL]
+        self._addresses = _any_of(one.value for one in values if one.word == _EMAIL)
+        others = [one for one in values if one.word != _EMAIL]
+        self._others = _any_of(one.value for one in others)
+        self._words = [one.word for one in others]
 
     def request(self, request: Request) -> Request:
         """Give the request with the guest hidden in its address and in the texts of its body."""
@@ -50,12 +51,16 @@ class Mask:
     def text(self, text: str) -> str:
         """Give a text with the guest, and whatever looks like an e-mail address, hidden."""
         # Addresses first, for they may hold a name.
-        for pattern, word in self._addresses:
-            text = pattern.sub(word, text)
+        if self._addresses:
+            text = self._addresses.sub(_EMAIL, text)
         text = _TOKENS.sub(lambda found: _EMAIL if "@" in found[0] else found[0], text)
-        for pattern, word in self._others:
-            text = pattern.sub(word, text)
-        return text
+        # And then all at once around them, for somebody may be called as one of the words is.
+        return _EMAIL.join(map(self._named, text.split(_EMAIL)))
+
+    def _named(self, text: str) -> str:
+        if self._others is None:
+            return text
+        return self._others.sub(lambda found: self._words[(found.lastindex or 1) - 1], text)
 
     def _hidden(self, node: object) -> object:
         match node:
@@ -93,7 +98,12 @@ def _values(guest: Guest, country: str) -> Iterator[_Value]:
             yield _Value(value=value.strip(), word=word)
 
 
-def _pattern(value: str) -> re.Pattern[str]:
+def _any_of(values: Iterable[str]) -> re.Pattern[str] | None:
+    """Make what finds any of these, each in a group of its own; None where there are none."""
+    patterns = [f"({_pattern(value)})" for value in values]
+    return re.compile("|".join(patterns), re.IGNORECASE) if patterns else None
+
+
+def _pattern(value: str) -> str:
     exact = re.escape(value)
-    whole = exact if len(value) >= _SHORTEST else rf"(?<!\w){exact}(?!\w)"
-    return re.compile(whole, re.IGNORECASE)
+    return exact if len(value) >= _SHORTEST else rf"(?<!\w){exact}(?!\w)"

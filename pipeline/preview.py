@@ -75,9 +75,21 @@ def preview(subject: Subject, destinations: Mapping[str, Destination]) -> dict[s
     return {
         name: _Play(subject, destination.mapper).outlook()
         if subject.source in destination.sources
-        else Outlook(state=None, reason=f"it does not take the source {subject.source}")
+        else _untaken(subject.source)
         for name, destination in destinations.items()
     }
+
+
+def nothing(source: str, destinations: Mapping[str, Destination], why: str) -> dict[str, Outlook]:
+    """Give for each destination that it is sent nothing, where no delivery is made at all."""
+    return {
+        name: Outlook(state=None, reason=why) if source in one.sources else _untaken(source)
+        for name, one in destinations.items()
+    }
+
+
+def _untaken(source: str) -> Outlook:
+    return Outlook(state=None, reason=f"it does not take the source {source}")
 
 
 def mask(outlook: Outlook, subject: Subject) -> Outlook:

@@ -42,11 +42,11 @@ class Purse:
         take, for whoever sends it may end without a word.
         """
         budget = self._budgets[destination]
-        if budget.left() <= budget.limit.reserved:
+        if budget.left() <= budget.reserved:
             per = span(float(budget.limit.per))
             raise Throttled(
-                f"not asked: of {budget.limit.requests} requests in {per} only those are left "
-                f"that are reserved for bookings ({budget.left()} of {budget.limit.reserved})"
+                f"not asked: of {budget.allowed} requests in {per} only those are left "
+                f"that are reserved for bookings ({budget.left()} of {budget.reserved})"
             )
         timeout = round(TIMEOUT * SECOND)
         now, boot = self._clock.now(), self._clock.boot()

@@ -4,6 +4,7 @@ from pipeline.assembly import Stages
 from pipeline.clock import Clock, iso
 from pipeline.config import Config
 from pipeline.deliver import Deliverer
+from pipeline.estimate import Load, Pace, load, seconds
 from pipeline.lane import LaneState
 from pipeline.outbox import Outbox
 from pipeline.status import (
@@ -40,7 +41,7 @@ class Reporter:
     async def status(self) -> Status:
         """Give the whole document."""
         overview = self._outbox.overview
-        sums, later = tally(await overview.counts()), await overview.later(now=self._clock.now())
+        sums, due = tally(await overview.counts()), await overview.due(now=self._clock.now())
         blockers = self.blockers()
         return Status(
             running=True,
@@ -51,7 +52,11 @@ class Reporter:
             deliveries=sums.deliveries,
             oldest_waiting_s=await oldest_waiting(overview, self._clock),
             destinations={
-                name: self._destination(deliverer, sums.waiting.get(name, 0), later.get(name, 0))
+                name: _destination(
+                    deliverer,
+                    sums.waiting.get(name, 0),
+                    load(one for one in due if one.destination == name),
+                )
                 for name, deliverer in self._stages.deliverers.items()
             },
             sources={name: self._source(name) for name in self._stages.doors},
@@ -72,30 +77,6 @@ class Reporter:
             if door.key_mismatch
         ]
 
-    def _destination(self, deliverer: Deliverer, waiting: int, later: int) -> DestinationStatus:
-        """Tell of one; `later` is what of the waiting work is not due."""
-        # The two are counted one after the other, and the work goes on meanwhile.
-        due = max(waiting - later, 0)
-        budget = deliverer.budget
-        left = budget.left()
-        state = str(deliverer.lane.state)
-        if state == LaneState.UP and due and not left:
-            state = "limited"
-        rate = budget.limit.requests / budget.limit.per
-        return DestinationStatus(
-            state=state,
-            budget=BudgetStatus(
-                requests=budget.limit.requests,
-                per_s=float(budget.limit.per),
-                reserve=budget.limit.reserved,
-                used=budget.used,
-                left=left,
-            ),
-            waiting=waiting,
-            eta_s=round(max(due - left, 0) / rate, 1),
-            last_error=deliverer.lane.last_error,
-        )
-
     def _source(self, name: str) -> SourceStatus:
         door, lane = self._stages.doors[name], self._stages.enrichers[name].lane
         state = "limited" if lane.state is LaneState.THROTTLED else str(lane.state)
@@ -106,3 +87,36 @@ class Reporter:
             last_event_at=iso(door.last_event_at),
             last_error=lane.last_error,
         )
+
+
+def _destination(deliverer: Deliverer, waiting: int, due: Load) -> DestinationStatus:
+    """Tell of one; `due` is what of the waiting work may go."""
+    budget, lane = deliverer.budget, deliverer.lane
+    left, pause = budget.left(), max(budget.held, lane.breaker.rest())
+    state = str(lane.state)
+    if lane.state is LaneState.UP and budget.held:
+        state = str(LaneState.THROTTLED)  # since before the start
+    elif lane.state is LaneState.UP and not left and (due.urgent or due.lesser):
+        state = "limited"
+    pace = Pace(
+        allowed=budget.allowed,
+        reserve=budget.reserved,
+        used=budget.used,
+        per_s=float(budget.limit.per),
+        pause_s=pause,
+    )
+    return DestinationStatus(
+        state=state,
+        budget=BudgetStatus(
+            requests=budget.limit.requests,
+            per_s=float(budget.limit.per),
+            reserve=budget.limit.reserved,
+            used=budget.used,
+            left=left,
+            allowed=budget.allowed,
+            pause_s=round(pause, 1),
+        ),
+        waiting=waiting,
+        eta_s=round(seconds(pace, due), 1) if due.urgent or due.lesser else 0.0,
+        last_error=lane.last_error,
+    )

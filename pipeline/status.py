@@ -15,11 +15,18 @@ _OPEN = {DeliveryState.WAITING, DeliveryState.SENDING}
 class BudgetStatus(Struct, frozen=True, kw_only=True):
     """An allowance and what of it is spent."""
 
+    #: As it is configured.
     requests: int
     per_s: float
     reserve: int
     used: int
+    #: What may be used just now.
     left: int
+    #: What a window may have: less than is configured for some time after an answer 429.
+    allowed: int
+    #: Seconds until anything may go: a pause that was asked for, or the next try of a peer in
+    #: trouble.
+    pause_s: float = 0.0
 
 
 class DestinationStatus(Struct, frozen=True, kw_only=True):
@@ -28,7 +35,7 @@ class DestinationStatus(Struct, frozen=True, kw_only=True):
     state: str
     budget: BudgetStatus
     waiting: int
-    #: Seconds until the waiting work that is due is done, as far as the allowance decides it.
+    #: Seconds until the last request of the work that is due leaves; see `estimate.py`.
     eta_s: float
     last_error: str | None
 

@@ -59,8 +59,13 @@ def recorded_by(recorder: Recorder) -> Iterator[None]:
         _recorder.reset(token)
 
 
+def current_recorder() -> Recorder | None:
+    """Give whoever must know of the requests of this task."""
+    return _recorder.get()
+
+
 async def _record(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
-    recorder = _recorder.get()
+    recorder = current_recorder()
     if recorder is None:
         return await handler(request)
     await recorder.leaving(request.method, request.url.path)

@@ -6,8 +6,6 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from rich_argparse import RawDescriptionRichHelpFormatter
-
 from pipeline import __version__
 from pipeline.cli import (
     backup,
@@ -18,6 +16,7 @@ from pipeline.cli import (
     records,
     run,
     sandbox,
+    simulate,
     status,
     venues,
 )
@@ -26,6 +25,7 @@ from pipeline.cli.common import (
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     Commands,
+    Help,
     complain,
 )
 from pipeline.errors import ConfigError, PipelineError
@@ -61,6 +61,7 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
     records.add,
     backup.add,
     sandbox.add,
+    simulate.add,
 )
 
 
@@ -89,7 +90,7 @@ def parser() -> argparse.ArgumentParser:
         prog="pipeline",
         description=_ABOUT,
         epilog=_EXITS,
-        formatter_class=RawDescriptionRichHelpFormatter,
+        formatter_class=Help,
     )
     made.add_argument("--version", action="version", version=f"pipeline {__version__}")
     commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)

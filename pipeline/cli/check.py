@@ -22,6 +22,7 @@ from pipeline.cli.peers import Peers, at_once, open_peers
 from pipeline.clock import span
 from pipeline.config import Config
 from pipeline.findings import Finding, Verdict, ok, warning
+from pipeline.outbox.held import is_held
 from pipeline.probe import examine_machine
 
 _COLOURS = {Verdict.OK: "green", Verdict.WARNING: "yellow", Verdict.FAILED: "red"}
@@ -166,6 +167,9 @@ def _daemon(config: Config, peers: Peers) -> Finding:
         return warning("daemon", peers.trouble, "is server.admin of this configuration right?")
     if peers.is_running:
         return ok("daemon", f"runs, and answers at {config.server.admin}")
+    if is_held(config.outbox.path):
+        note = f"one holds {config.outbox.path}, and does not answer at {config.server.admin}"
+        return warning("daemon", note, "is server.admin another one than when it was started?")
     return ok("daemon", f"does not run: nothing answers at {config.server.admin}")
 
 

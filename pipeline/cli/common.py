@@ -2,15 +2,21 @@
 
 import argparse
 import os
+import shutil
 import sys
 from pathlib import Path
 from typing import TypeAlias
 
 import msgspec
+from rich import box
 from rich.console import Console
+from rich.table import Table
 from rich_argparse import RawDescriptionRichHelpFormatter
 
 from pipeline.config import Config, load
+
+#: Columns of what is no terminal: nothing is cut there that a script may look for.
+_WIDE = 10_000
 
 EXIT_FAILED = 1
 EXIT_USAGE = 2
@@ -51,7 +57,7 @@ def add_command(
         name,
         help=summary,
         description=about,
-        formatter_class=RawDescriptionRichHelpFormatter,
+        formatter_class=Help,
     )
     if config:
         made.add_argument(
@@ -74,9 +80,34 @@ def configuration(options: argparse.Namespace) -> Config:
     return load(options.config)
 
 
-def console() -> Console:
-    """Make the console that tables are printed on: colour only on a terminal."""
-    return Console(highlight=False, soft_wrap=False)
+def console(width: int | None = None) -> Console:
+    """Make the console that tables are printed on: colour, and a narrow page, only on a terminal.
+
+    With NO_COLOR nothing is bold either.
+    """
+    if width is None and not sys.stdout.isatty():
+        width = _WIDE
+    return Console(
+        highlight=False,
+        soft_wrap=False,
+        width=width,
+        color_system=None if os.environ.get("NO_COLOR") else "auto",
+    )
+
+
+def table(*columns: str) -> Table:
+    """Make a table whose texts go on in the next line where there is no room; none is cut."""
+    made = Table(box=box.SIMPLE_HEAD)
+    for name in columns:
+        made.add_column(name, overflow="fold")
+    return made
+
+
+class Help(RawDescriptionRichHelpFormatter):
+    """Writes the help as everything else is written."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, console=console(shutil.get_terminal_size().columns))
 
 
 def print_json(document: object) -> None:

@@ -3,19 +3,28 @@
 import argparse
 import asyncio
 import re
+from collections.abc import Sequence
 from datetime import datetime
 
 from msgspec import Struct
 from rich.markup import escape
 
-from pipeline.cli.common import Commands, add_command, configuration, console, print_json
+from pipeline.cli.common import (
+    Commands,
+    add_command,
+    complain,
+    configuration,
+    console,
+    print_json,
+)
 from pipeline.cli.status import current_status
-from pipeline.clock import SystemClock, moment
+from pipeline.clock import SystemClock, micros, moment
 from pipeline.config import Config
 from pipeline.errors import PipelineError
 from pipeline.explain import DeliveryStory, EventStory, explain_delivery, explain_event
-from pipeline.outbox import Records
+from pipeline.outbox import Owed, Records
 from pipeline.outbox.sqlite import read_outbox
+from pipeline.status import Status
 
 _ID = re.compile(r"([ed])([0-9]{1,18})")
 
@@ -41,7 +50,12 @@ def add(commands: Commands) -> None:
 
 
 def _explain(options: argparse.Namespace) -> int:
-    stories = asyncio.run(_stories(configuration(options), options.id.strip()))
+    config = configuration(options)
+    status = asyncio.run(current_status(config))
+    stories = asyncio.run(_stories(config, options.id.strip(), status))
+    if status.started_at is None:
+        for reason in status.reasons:
+            complain(f"Read from the outbox: {reason}")
     if options.json:
         print_json(stories)
         return 0
@@ -53,8 +67,7 @@ def _explain(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _stories(config: Config, name: str) -> list[_Story]:
-    status = await current_status(config)
+async def _stories(config: Config, name: str, status: Status) -> list[_Story]:
     now = moment(SystemClock().now())
     async with read_outbox(config.outbox.path) as outbox:
         events, deliveries = await _find(outbox.records, name)
@@ -63,8 +76,9 @@ async def _stories(config: Config, name: str) -> list[_Story]:
             if (event := await _event(outbox.records, number)) is not None:
                 told = explain_event(event, status, now)
                 stories.append(_Story(f"e{number}", told))
+        owed = await outbox.overview.due(now=micros(now)) if deliveries else ()
         for number in deliveries:
-            if (delivery := await _delivery(outbox.records, number)) is not None:
+            if (delivery := await _delivery(outbox.records, owed, number)) is not None:
                 told = explain_delivery(delivery, status, now)
                 stories.append(_Story(f"d{number}", told))
     if not stories:
@@ -92,8 +106,9 @@ async def _event(records: Records, number: int) -> EventStory | None:
     return EventStory(row=row, due_at=due_at)
 
 
-async def _delivery(records: Records, number: int) -> DeliveryStory | None:
+async def _delivery(records: Records, owed: Sequence[Owed], number: int) -> DeliveryStory | None:
     row = await records.delivery(number)
     if row is None:
         return None
-    return DeliveryStory(row=row, standing=await records.standing(number))
+    mine = [one for one in owed if one.destination == row["destination"]]
+    return DeliveryStory(row=row, standing=await records.standing(number), owed=mine)

@@ -126,7 +126,8 @@ class _Till:
         async with open_ledger(self._config.outbox.path) as ledger:
             budget = Budget(destination.rate_limit, self._clock)
             newest = 2 * destination.rate_limit.requests
-            budget.restore(await ledger.entries(name, newest=newest))
+            entries = await ledger.entries(name, newest=newest)
+            budget.restore(entries, await ledger.learnt(name))
             await Purse({name: budget}, ledger, self._clock).spend(name, spending)
 
 

@@ -26,12 +26,19 @@ from pipeline.cli.common import (
     console,
     print_json,
 )
-from pipeline.clock import SystemClock, iso
+from pipeline.clock import Clock, SystemClock, iso
 from pipeline.config import Config
 from pipeline.errors import NotYet, PipelineError, Retry, Unauthorized, Unreadable
-from pipeline.inquire import inquire, offline_destinations, read_guest, read_message
-from pipeline.model import DeliveryState
-from pipeline.preview import GUEST_ID, Outlook, Subject, mask, preview
+from pipeline.inquire import (
+    Message,
+    NoDelivery,
+    inquire,
+    offline_destinations,
+    read_guest,
+    read_message,
+)
+from pipeline.model import DeliveryState, Guest, Phase
+from pipeline.preview import GUEST_ID, Outlook, Subject, mask, nothing, preview
 
 _STDIN = "-"
 
@@ -71,7 +78,8 @@ class _Document(Struct, frozen=True, kw_only=True):
     """What --json prints."""
 
     source: str
-    booking: str
+    #: None where the message is about something else.
+    booking: str | None
     reference: str | None
     occurred_at: str | None
     revealed: bool
@@ -100,13 +108,12 @@ def _preview(options: argparse.Namespace) -> int:
         complain(f"pipeline preview: {problem}")
         return EXIT_USAGE
     try:
-        subject = _subject(options, config)
+        document = _preview_of(options, config)
     except Unauthorized:
         raise
     except Retry as exc:
         complain(f"pipeline: {exc}")
         return EXIT_UNAVAILABLE
-    document = _document(options, subject, _outlooks(options, config, subject))
     if options.json:
         print_json(document)
     else:
@@ -120,23 +127,36 @@ def _misused(options: argparse.Namespace, config: Config) -> str | None:
         return "FILE and --guest cannot both be standard input"
     if options.source is None and len(config.sources) > 1:
         return f"--source is needed: one of {', '.join(config.sources)}"
+    if options.source is not None and options.source not in config.sources:
+        known = ", ".join(config.sources)
+        return f"there is no source {options.source} in {options.config}, only: {known}"
     return None
 
 
-def _subject(options: argparse.Namespace, config: Config) -> Subject:
+def _preview_of(options: argparse.Namespace, config: Config) -> _Document:
     clock = SystemClock()
+    message, guest = _given(options, config, clock)
+    try:
+        subject = asyncio.run(inquire(config, message, guest, clock))
+    except NoDelivery as exc:
+        outlooks = nothing(message.source, offline_destinations(config), exc.reason)
+        return _document(options, message, outlooks, tuple(_notes_of_none(message)))
+    found = _outlooks(options, config, subject)
+    return _document(options, message, found, tuple(_notes(options, subject, found.values())))
+
+
+def _given(
+    options: argparse.Namespace, config: Config, clock: Clock
+) -> tuple[Message, Guest | None]:
+    """Read the files."""
     source = options.source or next(iter(config.sources))
-    if source not in config.sources:
-        known = ", ".join(config.sources)
-        raise PipelineError(f"there is no source {source} in {options.config}, only: {known}")
     with _naming(options.file):
         body = _read(options.file, config.server.max_body)
         message = read_message(config, source, body, now=clock.now())
-    guest = None
-    if options.guest is not None:
-        with _naming(options.guest):
-            guest = read_guest(config, message, _read(options.guest, _LONGEST_GUEST))
-    return asyncio.run(inquire(config, message, guest, clock))
+    if options.guest is None:
+        return message, None
+    with _naming(options.guest):
+        return message, read_guest(config, message, _read(options.guest, _LONGEST_GUEST))
 
 
 def _read(name: str, most: int) -> bytes:
@@ -179,15 +199,18 @@ def _outlooks(
 
 
 def _document(
-    options: argparse.Namespace, subject: Subject, outlooks: Mapping[str, Outlook]
+    options: argparse.Namespace,
+    message: Message,
+    outlooks: Mapping[str, Outlook],
+    notes: tuple[str, ...],
 ) -> _Document:
     return _Document(
-        source=subject.source,
-        booking=subject.booking.id,
-        reference=subject.booking.reference,
-        occurred_at=iso(subject.occurred_at),
+        source=message.source,
+        booking=message.id,
+        reference=message.reference,
+        occurred_at=iso(message.occurred_at),
         revealed=options.reveal,
-        notes=tuple(_notes(options, subject, outlooks.values())),
+        notes=notes,
         destinations={name: _part(outlook) for name, outlook in outlooks.items()},
     )
 
@@ -211,7 +234,9 @@ def _notes(
     requests = [request for outlook in outlooks for request in outlook.requests]
     if options.guest is not None and subject.booking.is_partial:
         yield "The message lacks its status, total or items: the daemon asks ROLLER for them first."
-    if any(outlook.state for outlook in outlooks):
+    if subject.booking.customer is None and subject.booking.phase is not Phase.DRAFT:
+        yield "Where the booking was told before, with its customer, it is cancelled."
+    elif any(outlook.state for outlook in outlooks):
         yield "Reckoned for a guest and a booking that the destination was not told of yet."
     if any(GUEST_ID in request.path for request in requests):
         yield f"{GUEST_ID} stands for the id that the destination gives to the guest."
@@ -219,12 +244,15 @@ def _notes(
         yield "Words such as <e-mail> hide personal data; --reveal shows it."
 
 
+def _notes_of_none(message: Message) -> Iterator[str]:
+    if message.booking is None:
+        yield f"The message is not about a booking; its kind is {message.kind}."
+
+
 def _print(out: Console, document: _Document) -> None:
     name = document.reference or document.booking
-    out.print(
-        f"Booking [bold]{escape(name)}[/] of {document.source}, as of {document.occurred_at}",
-        soft_wrap=True,
-    )
+    what = f"Booking [bold]{escape(name)}[/]" if name else "A message"
+    out.print(f"{what} of {document.source}, as of {document.occurred_at}", soft_wrap=True)
     for destination, part in document.destinations.items():
         out.print()
         out.print(f"[bold]{destination}[/]  {_headline(part)}", soft_wrap=True)

@@ -4,13 +4,13 @@ import argparse
 import asyncio
 import re
 import sys
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
 import msgspec
 from msgspec import Struct
-from rich import box
+from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
@@ -24,6 +24,7 @@ from pipeline.cli.common import (
     configuration,
     console,
     print_json,
+    table,
 )
 from pipeline.client import Refused, call, fetch_status
 from pipeline.clock import SystemClock
@@ -46,8 +47,11 @@ class _Kind(Struct, frozen=True, kw_only=True):
     owner: str
     states: Sequence[str]
     columns: Sequence[str]
+    #: Of these, what a narrow terminal has no room for.
+    spare: Collection[str]
     detail: str
     detail_columns: Sequence[str]
+    detail_spare: Collection[str]
 
 
 _EVENTS = _Kind(
@@ -57,8 +61,10 @@ _EVENTS = _Kind(
     owner="source",
     states=list(EventState),
     columns=("id", "source", "kind", "action", "reference", "state", "reason", "received_at"),
+    spare={"kind", "action"},
     detail="deliveries",
     detail_columns=("id", "destination", "kind", "state", "reason", "updated_at"),
+    detail_spare={"updated_at"},
 )
 _DELIVERIES = _Kind(
     name="deliveries",
@@ -67,9 +73,31 @@ _DELIVERIES = _Kind(
     owner="destination",
     states=list(DeliveryState),
     columns=("id", "destination", "kind", "reference", "state", "reason", "attempts", "due_at"),
+    spare={"attempts", "due_at"},
     detail="attempts",
     detail_columns=("id", "at", "method", "path", "status", "outcome", "note"),
+    detail_spare={"id", "outcome"},
 )
+
+_RETRY = "Says how many it will touch, and asks first."
+_DROP = {
+    "events": """\
+Says how many it will touch, and asks first. What is dropped is ignored from now on; a newer event
+of the booking is processed all the same.
+""",
+    "deliveries": """\
+Says how many it will touch, and asks first. What waits for a guest goes with it. A newer event of
+the booking is sent all the same; but a registration that parked with unknown outcome counts as done
+from then on, and its booking is not registered again.
+""",
+}
+
+#: Columns of a terminal on which all of a table has room.
+_ROOMY = 100
+
+#: What people copy is not broken; a reference only if it is longer than so many characters.
+_UNBROKEN = {"id", "reference", "state"}
+_LONGEST = 24
 
 _STYLES = {"parked": "red", "waiting": "yellow", "done": "green", "delivered": "green"}
 
@@ -90,8 +118,8 @@ def add(commands: Commands) -> None:
         actions = made.add_subparsers(title="actions", metavar="ACTION", required=True)
         _add_list(actions, kind)
         _add_show(actions, kind)
-        _add_change(actions, kind, "retry", "try again, at once")
-        _add_change(actions, kind, "drop", "let go: nothing more is done for it")
+        _add_change(actions, kind, "retry", "try again, at once", _RETRY)
+        _add_change(actions, kind, "drop", "let go: nothing more is done for it", _DROP[kind.name])
 
 
 def _add_list(actions: Commands, kind: _Kind) -> None:
@@ -119,8 +147,8 @@ def _add_show(actions: Commands, kind: _Kind) -> None:
     made.set_defaults(command=_show, kind=kind)
 
 
-def _add_change(actions: Commands, kind: _Kind, name: str, summary: str) -> None:
-    made = add_command(actions, name, summary, "Says how many it will touch, and asks first.")
+def _add_change(actions: Commands, kind: _Kind, name: str, summary: str, about: str) -> None:
+    made = add_command(actions, name, summary, about)
     made.add_argument("ids", metavar="ID", nargs="*", help=f"such as {kind.letter}5")
     if name == "retry":
         made.add_argument(
@@ -147,7 +175,8 @@ def _list(options: argparse.Namespace) -> int:
     elif not found:
         console().print(f"There are no {kind.name} like that.")
     else:
-        console().print(_table(found, kind.columns))
+        out = console()
+        out.print(_table(out, found, kind.columns, kind.spare))
     return 0
 
 
@@ -183,7 +212,7 @@ def _show(options: argparse.Namespace) -> int:
             facts.add_row(name, _styled(name, value))
     out.print(facts)
     if details:
-        out.print(_table(details, kind.detail_columns))
+        out.print(_table(out, details, kind.detail_columns, kind.detail_spare))
     return 0
 
 
@@ -213,12 +242,15 @@ def _change(options: argparse.Namespace) -> int:
 
 
 async def _count(config: Config, kind: _Kind, owner: str | None) -> int:
+    """Count what a retry of all that is parked would touch."""
     async with read_outbox(config.outbox.path) as outbox:
-        return sum(
+        parked = sum(
             one.n
             for one in await outbox.overview.counts()
             if one.what == kind.one and one.state == "parked" and owner in {None, one.owner}
         )
+        left_alone = await outbox.records.in_doubt(owner) if kind is _DELIVERIES else 0
+    return parked - left_alone
 
 
 async def _do(
@@ -239,16 +271,16 @@ async def _do(
     for reason in refused:
         complain(reason)
     if not numbers and kind is _DELIVERIES:
-        await _tell_of_doubts(config)
+        await _tell_of_doubts(config, owner)
     verb = "will be tried again" if action == "retry" else "dropped"
     console().print(f"{ids:,} {kind.one if ids == 1 else kind.name} {verb}.")
     return EXIT_FAILED if refused else 0
 
 
-async def _tell_of_doubts(config: Config) -> None:
+async def _tell_of_doubts(config: Config, owner: str | None) -> None:
     """Say what a retry of everything leaves alone."""
     async with read_outbox(config.outbox.path) as outbox:
-        if await outbox.records.deliveries(state="parked", reason=_IN_DOUBT, limit=1):
+        if await outbox.records.in_doubt(owner):
             complain(
                 f"Left alone is what parked with {_IN_DOUBT}: it may have been done. Look at the "
                 f"destination, then retry or drop each by its id "
@@ -312,6 +344,8 @@ async def _all_batches(
 @asynccontextmanager
 async def _desk(config: Config) -> AsyncIterator[Desk]:
     async with open_outbox(config.outbox.path, create=False) as outbox:
+        # Nobody works on what a daemon that ended without a word had begun.
+        await outbox.recover(now=SystemClock().now())
         yield Desk(outbox.records, outbox.repair, SystemClock(), lambda: None)
 
 
@@ -322,11 +356,17 @@ def _number(text: str, kind: _Kind) -> int:
     return int(found[1])
 
 
-def _table(rows: Sequence[Row], columns: Sequence[str]) -> Table:
-    table = Table(*columns, box=box.SIMPLE_HEAD)
+def _table(
+    out: Console, rows: Sequence[Row], columns: Sequence[str], spare: Collection[str]
+) -> Table:
+    shown = [name for name in columns if out.width >= _ROOMY or name not in spare]
+    made = table(*shown)
+    for column, name in zip(made.columns, shown, strict=True):
+        if name in _UNBROKEN:
+            column.min_width = min(max(len(str(row[name] or "")) for row in rows), _LONGEST)
     for row in rows:
-        table.add_row(*(_styled(name, row[name]) for name in columns))
-    return table
+        made.add_row(*(_styled(name, row[name]) for name in shown))
+    return made
 
 
 def _styled(name: str, value: object) -> str:

@@ -4,7 +4,6 @@ import argparse
 import asyncio
 from collections.abc import Mapping
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -16,11 +15,13 @@ from pipeline.cli.common import (
     configuration,
     console,
     print_json,
+    table,
 )
 from pipeline.client import fetch_status
 from pipeline.clock import SystemClock, span
 from pipeline.config import Config
-from pipeline.errors import OutboxMissing
+from pipeline.errors import OutboxMissing, PipelineError
+from pipeline.outbox.held import is_held
 from pipeline.outbox.sqlite import read_outbox
 from pipeline.status import Status, oldest_waiting, tally
 
@@ -34,7 +35,7 @@ def add(commands: Commands) -> None:
         commands,
         "status",
         "see what came in, what is owed, and what is in the way",
-        "Asks the running daemon; without one, reads the outbox and exits with 69.",
+        "Asks the running daemon; where none answers, reads the outbox and exits with 69.",
     )
     made.add_argument("--json", action="store_true", help="print one JSON document")
     made.set_defaults(command=_status)
@@ -47,17 +48,33 @@ def _status(options: argparse.Namespace) -> int:
         print_json(found)
     else:
         _print(console(), found)
-    return 0 if found.running else EXIT_UNAVAILABLE
+    return 0 if _was_told(found) else EXIT_UNAVAILABLE
 
 
 async def current_status(config: Config) -> Status:
-    """Ask the daemon; without one, tell what the outbox says."""
-    return await fetch_status(config.server) or await _at_rest(config)
+    """Ask the daemon; where none answers, tell what the outbox says."""
+    try:
+        found = await fetch_status(config.server)
+    except PipelineError as exc:
+        return await _from_file(config, str(exc))
+    if found is not None:
+        return found
+    return await _from_file(config, f"no daemon answers at {config.server.admin}")
 
 
-async def _at_rest(config: Config) -> Status:
-    """Read what an outbox says that no daemon runs on."""
-    reasons = [f"no daemon answers at {config.server.admin}"]
+def _was_told(found: Status) -> bool:
+    """Tell whether the daemon itself has answered."""
+    return found.started_at is not None
+
+
+async def _from_file(config: Config, why: str) -> Status:
+    """Read what an outbox says whose daemon, if there is one, cannot be asked."""
+    reasons, held = [why], is_held(config.outbox.path)
+    if held:
+        reasons.append(
+            f"a daemon holds {config.outbox.path} all the same: is server.admin another one than "
+            "when it was started?"
+        )
     try:
         async with read_outbox(config.outbox.path) as outbox:
             sums = tally(await outbox.overview.counts())
@@ -66,7 +83,7 @@ async def _at_rest(config: Config) -> Status:
         sums, oldest = tally(()), None
         reasons.append(str(exc))
     return Status(
-        running=False,
+        running=held,
         started_at=None,
         ready=False,
         reasons=tuple(reasons),
@@ -91,6 +108,8 @@ def _print(out: Console, found: Status) -> None:
 def _headline(found: Status) -> str:
     if not found.running:
         return "[red]not running[/]"
+    if not _was_told(found):
+        return "[yellow]running[/], and cannot be asked"
     ready = "[green]ready[/]" if found.ready else "[red]not ready[/]"
     return f"running since {found.started_at}, {ready}"
 
@@ -103,15 +122,17 @@ def _equation(counts: Mapping[str, int], total: str) -> str:
 
 
 def _peers(found: Status) -> Table:
-    table = Table("peer", "state", "waiting", "allowance used", "", box=box.SIMPLE_HEAD)
+    shown = table("peer", "state", "waiting", "allowance used", "")
     for name, one in found.destinations.items():
-        spent = f"{one.budget.used} of {one.budget.requests} in {span(one.budget.per_s)}"
+        spent = f"{one.budget.used} of {one.budget.allowed} in {span(one.budget.per_s)}"
+        if one.budget.allowed < one.budget.requests:
+            spent += f" (instead of {one.budget.requests}, after a 429)"
         eta = f"done in about {span(one.eta_s)}" if one.eta_s else ""
-        table.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
+        shown.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
     for name, source in found.sources.items():
         heard = (source.last_event_at or "none since the start").removesuffix("Z").split(".")[0]
-        table.add_row(name, _state(source.state), "", "", f"last event: {heard}")
-    return table
+        shown.add_row(name, _state(source.state), "", "", f"last event: {heard}")
+    return shown
 
 
 def _state(state: str) -> str:

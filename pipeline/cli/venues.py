@@ -5,10 +5,8 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 
 from msgspec import Struct
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from pipeline.cli.common import (
     EXIT_FAILED,
@@ -19,6 +17,7 @@ from pipeline.cli.common import (
     configuration,
     console,
     print_json,
+    table,
 )
 from pipeline.cli.peers import Peers, at_once, open_peers
 from pipeline.config import Config
@@ -165,17 +164,17 @@ async def _asked(ask: Callable[[], Awaitable[Sequence[ListedVenue]]]) -> _Asked:
 
 def _print(out: Console, listing: Listing) -> None:
     for name, venues in listing.destinations.items():
-        table = Table("source", "its venue", "serial", f"venue of {name}", box=box.SIMPLE_HEAD)
+        shown = table("source", "its venue", "serial", f"venue of {name}")
         rest = list(venues)
         for source, theirs in listing.sources.items():
             ours = [venue for venue in venues if source in venue.sources]
             rest = [venue for venue in rest if venue not in ours]
             called = theirs[0].name if theirs else "?"
             for venue in ours or [ListedVenue(id="", name="not mapped to any of these")]:
-                table.add_row(*map(escape, (source, called, venue.id, venue.name)))
+                shown.add_row(*map(escape, (source, called, venue.id, venue.name)))
         for venue in rest:
-            table.add_row("", "", escape(venue.id), escape(venue.name))
-        out.print(table)
+            shown.add_row("", "", escape(venue.id), escape(venue.name))
+        out.print(shown)
         if name in listing.lines:
             out.print(f"In config.toml, under \\[destinations.{name}]:")
             out.print(f"  {escape(listing.lines[name])}", soft_wrap=True)

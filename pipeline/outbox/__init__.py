@@ -7,6 +7,7 @@ transaction. All times are integer microseconds (`clock.py`).
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from enum import StrEnum
 from typing import Any, Protocol
 
 from msgspec import Struct
@@ -64,6 +65,8 @@ class Intent(Struct, frozen=True, kw_only=True):
     reason: str | None = None
     priority: int
     customer: str | None
+    #: Whether it must wait for its guest's delivery, if one is open.
+    waits: bool = True
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -92,6 +95,18 @@ class Remembered(Struct, frozen=True, kw_only=True):
     said: GuestConsent
 
 
+class Restraint(Struct, frozen=True, kw_only=True):
+    """What an answer 429 has taught of an allowance; it outlives the process."""
+
+    #: Of the configured requests, that were not to be used when it came.
+    twentieths: int
+    #: Microseconds from then, in which nothing may go.
+    hold: int
+    at: int
+    boot: int
+    boot_id: str
+
+
 class Ending(Struct, frozen=True, kw_only=True):
     """How the attempt of a delivery ended on the wire."""
 
@@ -101,6 +116,8 @@ class Ending(Struct, frozen=True, kw_only=True):
     note: str | None = None
     at: int
     boot: int
+    #: To be kept with the allowance.
+    learnt: Restraint | None = None
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -130,6 +147,24 @@ class Opening(Struct, frozen=True, kw_only=True):
     doubts: tuple[Learnt, ...] = ()
 
 
+class Line(Struct, frozen=True, kw_only=True, array_like=True):
+    """Those of a class and a source, of whom the oldest goes first."""
+
+    priority: int
+    source: str
+
+
+class Pick(StrEnum):
+    """Which goes, of the heads of several lines."""
+
+    #: That of the first line which has one.
+    FIRST = "first"
+    #: The oldest of them all.
+    OLDEST = "oldest"
+    #: The one tried least of all in these classes, at the head of a line or not.
+    LEAST_TRIED = "least tried"
+
+
 class Count(Struct, frozen=True, kw_only=True):
     """How many events of a source, or deliveries of a destination, are in a state."""
 
@@ -137,6 +172,23 @@ class Count(Struct, frozen=True, kw_only=True):
     owner: str
     state: str
     n: int
+
+
+class Owed(Struct, frozen=True, kw_only=True):
+    """How many deliveries of a class and kind a destination is owed."""
+
+    destination: str
+    priority: int
+    kind: DeliveryKind
+    n: int
+
+
+class Reading(Struct, frozen=True, kw_only=True):
+    """What the clocks were at one moment: the wall clock, and that of the boot."""
+
+    at: int
+    boot: int
+    boot_id: str
 
 
 #: A row of one of the SQL views, by the names of its columns.
@@ -152,6 +204,10 @@ class Standing(Struct, frozen=True, kw_only=True):
     ahead: int
     #: How often it was tried.
     tried: int = 0
+    #: Its time is still to come.
+    held: bool = False
+    #: Which part of its class goes before it.
+    part: float = 0.0
 
 
 class Changed(Struct):
@@ -241,21 +297,31 @@ class Deliveries(Protocol):
 
         A booking's new delivery supersedes those that have not gone out; if the event is older
         than what is known, its own delivery is superseded by the next newer one. A guest's or a
-        tag's delivery is made only if none is open. Bookings and tags wait for their guest. What
-        is `remembered` was said and needs not be sent.
+        tag's delivery is made only if none is open. Bookings and tags wait for a guest whom the
+        destination does not have. What is `remembered` was said and needs not be sent.
         """
 
     async def claim(
-        self, destination: str, *, most: int, probe: bool, now: int, until: int
+        self,
+        destination: str,
+        lines: Sequence[Line],
+        *,
+        pick: Pick = Pick.FIRST,
+        under_way: Collection[int] = (),
+        now: int,
+        until: int,
     ) -> Delivery | None:
-        """Lease the delivery that goes next, of the classes up to `most`; lapsed leases come back.
+        """Lease the delivery that goes next of these lines; lapsed leases come back.
 
-        By class, then by age; as a `probe`, the one tried least. Never one whose guest or booking
-        has a request under way.
+        Never one whose guest or booking has a request under way. Its cost does not grow with what
+        waits, nor with what is held back. The leases of what is `under_way` do not lapse.
         """
 
     async def next_due(self, destination: str, *, most: int) -> int | None:
-        """Tell when the next delivery of the classes up to `most` becomes due, or a lease ends."""
+        """Tell when the next delivery of the classes up to `most` becomes due, or a lease ends.
+
+        0 when one is due, though its guest may have a request under way.
+        """
 
     async def succeed(
         self,
@@ -320,6 +386,26 @@ class Ledger(Protocol):
     async def entries(self, destination: str, *, newest: int) -> list[Entry]:
         """Give the attempts that are open, and this many of the newest, in any order."""
 
+    async def learnt(self, destination: str) -> Restraint | None:
+        """Give what the last answer 429 has taught, if there ever was one."""
+
+
+class Times(Protocol):
+    """What is needed when the wall clock is set."""
+
+    async def seen(self) -> Reading | None:
+        """Tell what the clocks were when they were last noted; None before that."""
+
+    async def note(self, reading: Reading) -> None:
+        """Note what the clocks are."""
+
+    async def shift(self, step: int, reading: Reading, *, since: int) -> int:
+        """Move the times of what waits by a step of the wall clock, and note the reading after it.
+
+        What was due stays due. What was written from `since` on, by the clock as it is now, stays
+        as it is. The number of rows that were moved is given; it is many transactions.
+        """
+
 
 class Overview(Protocol):
     """What status needs."""
@@ -333,10 +419,10 @@ class Overview(Protocol):
     async def difference(self) -> int:
         """Count all rows, and tell how far the counters are off; slow, and to no one's harm."""
 
-    async def later(self, *, now: int) -> Mapping[str, int]:
-        """Count, by destination, what waits and is not due, or waits for a guest that is not.
+    async def due(self, *, now: int) -> Sequence[Owed]:
+        """Count what may go: not what is held back, nor what waits for a guest that is.
 
-        Its cost grows with that count alone: little, unless much has failed.
+        Its cost grows with what is held back alone: little, unless much has failed.
         """
 
     async def last_received(self, source: str) -> int | None:
@@ -375,6 +461,9 @@ class Records(Protocol):
 
     async def due_at(self, event: int) -> int | None:
         """Tell when an event may be taken next."""
+
+    async def in_doubt(self, destination: str | None) -> int:
+        """Count the parked deliveries of unknown outcome, which a retry of all leaves out."""
 
 
 class Repair(Protocol):
@@ -425,6 +514,7 @@ class Outbox(Protocol):
     overview: Overview
     records: Records
     repair: Repair
+    times: Times
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""

@@ -1,12 +1,12 @@
 """What is owed: made, leased, ended."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
-from pipeline.outbox import Ending, Intent, Learnt, Remembered, Settled
+from pipeline.outbox import Ending, Intent, Learnt, Line, Pick, Remembered, Settled
 from pipeline.outbox.file import Readers
 from pipeline.outbox.ledger import end_attempt
 from pipeline.outbox.query import rows
@@ -15,23 +15,46 @@ from pipeline.outbox.supersede import OF_GUESTS, give_way
 from pipeline.outbox.told import end_doubt, learn, remember
 from pipeline.outbox.writer import Writer
 
+#: Of each line the first whose guest and booking have no request under way; `turn` is the line.
+#: Behind so many of one guest nobody looks further: their turn comes when the guest's has ended.
+_HEADS = """
+    SELECT d.id, d.place, d.attempts
+    FROM json_each(?2) AS turn CROSS JOIN delivery AS d ON d.id = (
+        SELECT heads.id
+        FROM (SELECT id, source, customer, booking FROM delivery INDEXED BY {index}
+              WHERE destination = ?1 AND {line}
+                AND state = 'waiting' AND waits_for IS NULL AND held = 0
+              ORDER BY {order} LIMIT 200) AS heads
+        WHERE NOT EXISTS (
+            SELECT 1 FROM delivery AS s INDEXED BY delivery_sending
+            WHERE s.destination = ?1 AND s.state = 'sending' AND s.source = heads.source
+              AND (s.customer = heads.customer OR s.booking = heads.booking))
+        LIMIT 1)
+"""
+_BY_AGE = _HEADS.format(
+    index="delivery_ready",
+    line="""priority = json_extract(turn.value, '$[0]')
+                AND source = json_extract(turn.value, '$[1]')""",
+    order="place",
+)
+_BY_TRIES = _HEADS.format(
+    index="delivery_least_tried", line="priority = turn.value", order="attempts, place"
+)
 _CLAIM = """
-    UPDATE delivery SET state = 'sending', due_at = ?1, updated_at = ?2
-    WHERE id = (
-        SELECT d.id FROM delivery AS d INDEXED BY {index}
-        WHERE d.destination = ?3 AND d.state = 'waiting' AND d.waits_for IS NULL
-          AND d.priority <= ?4 AND d.due_at <= ?2
-          AND NOT EXISTS (
-              SELECT 1 FROM delivery AS s
-              WHERE s.destination = d.destination AND s.state = 'sending' AND s.source = d.source
-                AND (s.customer = d.customer OR s.booking = d.booking))
-        ORDER BY {order} LIMIT 1)
+    UPDATE delivery SET state = 'sending', due_at = ?, updated_at = ? WHERE id = ?
     RETURNING id, event, source, destination, kind, detail, booking, customer, priority, attempts,
               first_failure_at, wary
 """
-#: Each with the index that has its order; SQLite by itself sorts all that waits for the second.
-_NEXT = _CLAIM.format(index="delivery_next", order="d.priority, d.id")
-_PROBE = _CLAIM.format(index="delivery_least_tried", order="d.attempts, d.priority, d.id")
+
+#: What has waited for its time and is due, at most so many at once. They are written anew, and so
+#: they are not held any more.
+_RIPEN = """
+    UPDATE delivery SET updated_at = ?1
+    WHERE id IN (SELECT id FROM delivery INDEXED BY delivery_due
+                 WHERE destination = ?2 AND held = 1 AND priority IN (1, 2, 3, 4, 5, 6)
+                   AND due_at <= ?1 AND state = 'waiting' AND waits_for IS NULL
+                 LIMIT 100)
+"""
 
 
 class SqliteDeliveries:
@@ -59,14 +82,22 @@ class SqliteDeliveries:
         return await self._writer.do(unit)
 
     async def claim(
-        self, destination: str, *, most: int, probe: bool, now: int, until: int
+        self,
+        destination: str,
+        lines: Sequence[Line],
+        *,
+        pick: Pick = Pick.FIRST,
+        under_way: Collection[int] = (),
+        now: int,
+        until: int,
     ) -> Delivery | None:
-        """Lease the delivery that goes next, of the classes up to `most`."""
+        """Lease the delivery that goes next."""
 
         def unit(connection: sqlite3.Connection) -> Delivery | None:
-            _end_leases(connection, destination, now)
-            sql = _PROBE if probe else _NEXT
-            for row in rows(connection, sql, (until, now, destination, most)):
+            _end_leases(connection, destination, under_way, now)
+            rows(connection, _RIPEN, (now, destination))
+            for [number] in _choose(connection, destination, lines, pick):
+                [row] = rows(connection, _CLAIM, (until, now, number))
                 fields = dict(zip(Delivery.__struct_fields__, row, strict=True))
                 return msgspec.convert(fields, Delivery, strict=False)
             return None
@@ -74,16 +105,20 @@ class SqliteDeliveries:
         return await self._writer.do(unit)
 
     async def next_due(self, destination: str, *, most: int) -> int | None:
-        """Tell when the next delivery of the classes up to `most` becomes due, or a lease ends."""
+        """Tell when the next delivery of the classes up to `most` becomes due; 0 when one is."""
         row = await self._readers.row(
             """SELECT min(due_at) FROM (
-                   SELECT (SELECT min(due_at) FROM delivery
-                           WHERE destination = ?1 AND priority = class AND state = 'waiting'
-                             AND waits_for IS NULL) AS due_at
+                   SELECT CASE WHEN EXISTS (
+                              SELECT 1 FROM delivery INDEXED BY delivery_due
+                              WHERE destination = ?1 AND held = 0 AND priority = class
+                                AND state = 'waiting' AND waits_for IS NULL) THEN 0
+                          ELSE (SELECT min(due_at) FROM delivery INDEXED BY delivery_due
+                                WHERE destination = ?1 AND held = 1 AND priority = class
+                                  AND state = 'waiting' AND waits_for IS NULL) END AS due_at
                    FROM (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
                    WHERE class <= ?2
                    UNION ALL
-                   SELECT min(due_at) FROM delivery
+                   SELECT min(due_at) FROM delivery INDEXED BY delivery_sending
                    WHERE destination = ?1 AND state = 'sending')""",
             (destination, most),
         )
@@ -212,13 +247,40 @@ def end_all_leases(connection: sqlite3.Connection, now: int) -> None:
         give_way(connection, delivery, DeliveryKind(kind), now)
 
 
-def _end_leases(connection: sqlite3.Connection, destination: str, now: int) -> None:
-    """Give back what a worker could not record in time, for the outbox failed just then."""
+def _choose(
+    connection: sqlite3.Connection, destination: str, lines: Sequence[Line], pick: Pick
+) -> list[tuple[int]]:
+    """Give the delivery that goes next, or none."""
+    if pick is Pick.FIRST:
+        listed = msgspec.json.encode(lines).decode()
+        found = rows(connection, _BY_AGE + " LIMIT 1", (destination, listed))
+    elif pick is Pick.OLDEST:
+        listed = msgspec.json.encode(lines).decode()
+        heads = rows(connection, _BY_AGE, (destination, listed))
+        found = sorted(heads, key=lambda head: int(head[1]))
+    else:
+        classes = sorted({line.priority for line in lines})
+        listed = msgspec.json.encode(classes).decode()
+        heads = rows(connection, _BY_TRIES, (destination, listed))
+        # Stable: of two that were tried as often, the one of the class that goes first.
+        found = sorted(heads, key=lambda head: int(head[2]))
+    return [(int(head[0]),) for head in found[:1]]
+
+
+def _end_leases(
+    connection: sqlite3.Connection, destination: str, under_way: Collection[int], now: int
+) -> None:
+    """Give back what a worker could not record in time, for the outbox failed just then.
+
+    Not what is still being worked on: a wall clock that was set ahead says that its lease is over.
+    """
     ended = rows(
         connection,
-        """UPDATE delivery SET state = 'waiting', updated_at = ?1
-           WHERE destination = ?2 AND state = 'sending' AND due_at <= ?1 RETURNING id, kind""",
-        (now, destination),
+        """UPDATE delivery SET state = 'waiting', due_at = ?1, updated_at = ?1
+           WHERE destination = ?2 AND state = 'sending' AND due_at <= ?1
+             AND id NOT IN (SELECT value FROM json_each(?3))
+           RETURNING id, kind""",
+        (now, destination, msgspec.json.encode(list(under_way)).decode()),
     )
     for delivery, kind in ended:
         give_way(connection, delivery, DeliveryKind(kind), now)

@@ -18,7 +18,7 @@ from pipeline.errors import (
     OutboxTooNew,
     OutboxUnavailable,
 )
-from pipeline.outbox.connection import Connection
+from pipeline.outbox.connection import Connect, Connected, Connection
 from pipeline.outbox.version import OLDEST_SQLITE, sqlite_version
 
 #: One file of SQL per version, in order; a file is never changed once released.
@@ -68,9 +68,7 @@ def instance_lock(path: Path) -> Iterator[None]:
     if path.is_dir():
         msg = f"{path}: is a folder, not a file"
         raise OutboxError(msg)
-    # Beside the file itself, also when the path is a link to it.
-    real = path.resolve()
-    lock = real.with_name(real.name + ".lock")
+    lock = lock_of(path)
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
@@ -90,6 +88,12 @@ def instance_lock(path: Path) -> Iterator[None]:
         yield
     finally:
         os.close(handle)
+
+
+def lock_of(path: Path) -> Path:
+    """Name the lock's file: beside the file itself, also when the path is a link to it."""
+    real = path.resolve()
+    return real.with_name(real.name + ".lock")
 
 
 def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
@@ -129,12 +133,20 @@ def require_current(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: PTH100 - no I/O
     with explained(path), closing(sqlite3.connect(uri, uri=True)) as connection:
         version = schema_version(connection, path, len(migrations))
+        if version and not _has_tables(connection):
+            msg = f"{path}: calls itself an outbox, and lacks its tables: restore a backup"
+            raise OutboxError(msg)
     if version < len(migrations):
         msg = (
             f"{path}: has schema version {version}, this pipeline needs {len(migrations)}: "
             "start the daemon once, which migrates it"
         )
         raise OutboxError(msg)
+
+
+def _has_tables(connection: sqlite3.Connection) -> bool:
+    [found] = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'counter'")
+    return bool(found[0])
 
 
 def schema_version(
@@ -212,12 +224,12 @@ _PRAGMAS = (
 
 
 @asynccontextmanager
-async def writing(path: Path) -> AsyncIterator[Connection]:
+async def writing(path: Path, connect: Connect = Connection) -> AsyncIterator[Connected]:
     """Open the one connection that writes: WAL, every commit flushed to the disk."""
     async with AsyncExitStack() as stack:
         with explained(path):
             connection = await stack.enter_async_context(
-                Connection(
+                connect(
                     str(path),
                     timeout=_BUSY_TIMEOUT,
                     isolation_level=None,
@@ -266,10 +278,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
 class Readers:
     """Read-only connections, lent one query at a time."""
 
-    def __init__(self, connections: Sequence[Connection]) -> None:
+    def __init__(self, connections: Sequence[Connected]) -> None:
         #: Why the last query failed; None when it did not.
         self.trouble: str | None = None
-        self._idle: asyncio.LifoQueue[Connection] = asyncio.LifoQueue()
+        self._idle: asyncio.LifoQueue[Connected] = asyncio.LifoQueue()
         for connection in connections:
             self._idle.put_nowait(connection)
 
@@ -297,14 +309,16 @@ class Readers:
 
 
 @asynccontextmanager
-async def reading(path: Path, count: int = _READERS) -> AsyncIterator[Readers]:
+async def reading(
+    path: Path, count: int = _READERS, connect: Connect = Connection
+) -> AsyncIterator[Readers]:
     """Open read-only connections; they cannot create, write or checkpoint."""
     uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: ASYNC240, PTH100 - no I/O
     async with AsyncExitStack() as stack:
         with explained(path):
             connections = [
                 await stack.enter_async_context(
-                    Connection(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
+                    connect(uri, uri=True, timeout=_BUSY_TIMEOUT, isolation_level=None)
                 )
                 for _ in range(count)
             ]

@@ -2,7 +2,7 @@
 
 import sqlite3
 
-from pipeline.outbox import Ending, Entry, Opening
+from pipeline.outbox import Ending, Entry, Opening, Restraint
 from pipeline.outbox.file import Readers
 from pipeline.outbox.query import rows
 from pipeline.outbox.told import learn
@@ -29,6 +29,18 @@ def end_attempt(connection: sqlite3.Connection, ending: Ending | None) -> None:
         """UPDATE attempt SET outcome = ?, status = ?, note = ?, ended_at = ?, ended_boot = ?
            WHERE id = ?""",
         (ending.outcome, ending.status, ending.note, ending.at, ending.boot, ending.attempt),
+    )
+    if ending.learnt is not None:
+        _learn(connection, ending.attempt, ending.learnt)
+
+
+def _learn(connection: sqlite3.Connection, attempt: int, learnt: Restraint) -> None:
+    rows(
+        connection,
+        """UPDATE allowance
+           SET twentieths = ?, hold_us = ?, learnt_at = ?, learnt_boot = ?, boot_id = ?
+           WHERE destination = (SELECT destination FROM attempt WHERE id = ?)""",
+        (learnt.twentieths, learnt.hold, learnt.at, learnt.boot, learnt.boot_id, attempt),
     )
 
 
@@ -119,3 +131,15 @@ class SqliteLedger:
             )
             for row in found
         ]
+
+    async def learnt(self, destination: str) -> Restraint | None:
+        """Give what the last answer 429 has taught, if there ever was one."""
+        row = await self._readers.row(
+            """SELECT twentieths, hold_us, learnt_at, learnt_boot, boot_id FROM allowance
+               WHERE destination = ? AND learnt_at IS NOT NULL""",
+            (destination,),
+        )
+        if row is None:
+            return None
+        twentieths, hold, at, boot, boot_id = row
+        return Restraint(twentieths=twentieths, hold=hold, at=at, boot=boot, boot_id=boot_id)

@@ -1,6 +1,7 @@
 """What the outbox says of itself, at a cost that does not grow with it."""
 
-from pipeline.outbox import Count
+from pipeline.model import DeliveryKind
+from pipeline.outbox import Count, Owed
 from pipeline.outbox.file import Readers
 
 #: Events among which a source's newest is looked for. An index would be written with every webhook.
@@ -26,12 +27,18 @@ class SqliteOverview:
                                  WHERE source = owner AND state IN ('waiting', 'processing')) AS at
                    FROM counter WHERE what = 'event'
                    UNION ALL
-                   SELECT what, (SELECT min(due_at) FROM delivery
-                           WHERE destination = owner AND priority = class AND state = 'waiting'
-                             AND waits_for IS NULL)
+                   SELECT what, (SELECT min(min(due_at), ?1) FROM delivery INDEXED BY delivery_due
+                                 WHERE destination = owner AND held = 0 AND priority = class
+                                   AND state = 'waiting' AND waits_for IS NULL)
+                   FROM counter, (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
+                   WHERE what = 'delivery'
+                   UNION ALL
+                   SELECT what, (SELECT min(due_at) FROM delivery INDEXED BY delivery_due
+                                 WHERE destination = owner AND held = 1 AND priority = class
+                                   AND state = 'waiting' AND waits_for IS NULL)
                    FROM counter, (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
                    WHERE what = 'delivery')
-               WHERE at <= ? GROUP BY what""",
+               WHERE at <= ?1 GROUP BY what""",
             (now,),
         )
         return dict(found)
@@ -52,26 +59,41 @@ class SqliteOverview:
                        SELECT 'event', source, state, -count(*) FROM event
                        WHERE state IN ('waiting', 'processing') GROUP BY 2, 3
                        UNION ALL
-                       SELECT 'delivery', destination, state, -count(*) FROM delivery GROUP BY 2, 3)
+                       SELECT 'delivery', destination, state, -count(*) FROM delivery GROUP BY 2, 3
+                       UNION ALL
+                       SELECT 'owed', destination, '', n FROM owed
+                       UNION ALL
+                       SELECT 'owed', owner, '', -n FROM counter
+                       WHERE what = 'delivery' AND state IN ('waiting', 'sending'))
                    GROUP BY what, owner, state)"""
         )
         return int(found)
 
-    async def later(self, *, now: int) -> dict[str, int]:
-        """Count, by destination, what waits and is not due, or waits for a guest that is not."""
+    async def due(self, *, now: int) -> list[Owed]:
+        """Count what may go: not what is held back, nor what waits for a guest that is."""
         found = await self._readers.rows(
-            """SELECT destination,
-                      sum(1 + (SELECT count(*) FROM delivery AS held
-                               WHERE held.waits_for = delivery.id AND held.state = 'waiting'))
-               FROM (SELECT DISTINCT owner FROM counter WHERE what = 'delivery')
-               CROSS JOIN (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
-               CROSS JOIN delivery
-               WHERE destination = owner AND priority = class AND state = 'waiting'
-                 AND waits_for IS NULL AND due_at > ?
-               GROUP BY destination""",
+            """WITH later (id, destination, priority, kind) AS MATERIALIZED (
+                   SELECT id, destination, priority, kind
+                   FROM (SELECT DISTINCT owner FROM counter WHERE what = 'delivery')
+                   CROSS JOIN (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
+                   CROSS JOIN delivery INDEXED BY delivery_due
+                   WHERE destination = owner AND held = 1 AND priority = class AND due_at > ?
+                     AND state = 'waiting' AND waits_for IS NULL)
+               SELECT destination, priority, kind, sum(n) FROM (
+                   SELECT destination, priority, kind, n FROM owed
+                   UNION ALL
+                   SELECT destination, priority, kind, -1 FROM later
+                   UNION ALL
+                   SELECT d.destination, d.priority, d.kind, -1
+                   FROM later CROSS JOIN delivery AS d ON d.waits_for = later.id
+                   WHERE d.state = 'waiting')
+               GROUP BY destination, priority, kind HAVING sum(n) > 0""",
             (now,),
         )
-        return dict(found)
+        return [
+            Owed(destination=row[0], priority=row[1], kind=DeliveryKind(row[2]), n=row[3])
+            for row in found
+        ]
 
     async def last_received(self, source: str) -> int | None:
         """Tell when a source's newest event was received; None if it is not among the newest."""

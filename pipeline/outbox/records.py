@@ -14,19 +14,29 @@ from pipeline.model import EventState
 from pipeline.outbox import Row, Standing
 from pipeline.outbox.file import Readers
 
-_OPEN = (EventState.WAITING, EventState.PROCESSING)
-
 #: Each in the words of its partial index.
 _EVENTS_ENDED = """
     SELECT id FROM event
     WHERE source = ? AND state = ? AND state IN ('done', 'ignored', 'parked')
     ORDER BY id DESC LIMIT ?
 """
-#: Those that are due last: the newest, but for what failed and waits for its next try.
-_EVENTS_OPEN = """
+#: What waits is looked for among the newest first, where most of it is.
+_EVENTS_WAITING_NEWEST = """
     SELECT id FROM event
-    WHERE source = ? AND state = ? AND state IN ('waiting', 'processing')
-    ORDER BY due_at DESC LIMIT ?
+    WHERE id > (SELECT max(id) FROM event) - 2000 AND +source = ? AND state = ?
+    ORDER BY id DESC LIMIT ?
+"""
+#: Else all that waits of a source is looked at, in its index alone. What is due last is the newest,
+#: but for what failed and waits for its next try: read in that order, little is sorted.
+_EVENTS_WAITING = """
+    SELECT id FROM (SELECT id FROM event
+                    WHERE source = ? AND state = ? AND state IN ('waiting', 'processing')
+                    ORDER BY due_at DESC LIMIT -1)
+    ORDER BY id DESC LIMIT ?
+"""
+_EVENTS_PROCESSING = """
+    SELECT id FROM event
+    WHERE source = ? AND state = ? AND state = 'processing' ORDER BY id DESC LIMIT ?
 """
 
 #: A reason is looked for among the newest first, where one that many have is found at once.
@@ -71,14 +81,29 @@ _BY_SUBJECT = """
 #: Deliveries of one booking that are looked at; a booking with more has no story to be told.
 _MOST = 200
 
+#: What goes before a delivery: the classes before its own, what is older in its own line, and from
+#: each other line of its class as many and one, for they go in turn. Then all of its class.
 _AHEAD = """
-    SELECT (SELECT count(*) FROM delivery
-            WHERE destination = d.destination AND state = 'waiting' AND waits_for IS NULL
-              AND priority < d.priority)
-         + (SELECT count(*) FROM delivery
-            WHERE destination = d.destination AND state = 'waiting' AND waits_for IS NULL
-              AND priority = d.priority AND id < d.id)
+    SELECT waits_for, attempts, held,
+           (SELECT count(*) FROM delivery
+            WHERE destination = d.destination AND priority < d.priority
+              AND state = 'waiting' AND waits_for IS NULL AND held = 0),
+           (SELECT count(*) FROM delivery
+            WHERE destination = d.destination AND priority = d.priority AND source = d.source
+              AND place < d.place AND state = 'waiting' AND waits_for IS NULL AND held = 0),
+           (SELECT count(*) FROM delivery
+            WHERE destination = d.destination AND priority = d.priority
+              AND state = 'waiting' AND waits_for IS NULL AND held = 0)
     FROM delivery AS d WHERE id = ?
+"""
+_OTHER_LINES = """
+    SELECT (SELECT count(*) FROM (
+                SELECT 1 FROM delivery INDEXED BY delivery_ready
+                WHERE destination = d.destination AND priority = d.priority AND source = owner
+                  AND state = 'waiting' AND waits_for IS NULL AND held = 0
+                LIMIT ?2))
+    FROM delivery AS d CROSS JOIN (SELECT DISTINCT owner FROM counter WHERE what = 'event')
+    WHERE d.id = ?1 AND owner <> d.source
 """
 
 
@@ -97,10 +122,21 @@ class SqliteRecords:
             ids = await self._ids("SELECT id FROM event ORDER BY id DESC LIMIT ?", (limit,))
             return await self._rows("events", ids)
         found = [
-            await self._ids(_EVENTS_OPEN if pair[1] in _OPEN else _EVENTS_ENDED, (*pair, limit))
+            await self._events_of(*pair, limit)
             for pair in await self._pairs("event", owner=source, state=state)
         ]
         return await self._rows("events", _newest(found, limit))
+
+    async def _events_of(self, source: str, state: str, limit: int) -> list[int]:
+        wanted = (source, state, limit)
+        match state:
+            case EventState.WAITING:
+                ids = await self._ids(_EVENTS_WAITING_NEWEST, wanted)
+                return ids if len(ids) == limit else await self._ids(_EVENTS_WAITING, wanted)
+            case EventState.PROCESSING:
+                return await self._ids(_EVENTS_PROCESSING, wanted)
+            case _:
+                return await self._ids(_EVENTS_ENDED, wanted)
 
     async def deliveries(
         self,
@@ -162,18 +198,34 @@ class SqliteRecords:
 
     async def standing(self, delivery: int) -> Standing | None:
         """Tell what a delivery waits for, and how many go before it."""
-        row = await self._readers.row(
-            "SELECT waits_for, attempts FROM delivery WHERE id = ?", (delivery,)
-        )
+        row = await self._readers.row(_AHEAD, (delivery,))
         if row is None:
             return None
-        [ahead] = await self._readers.row(_AHEAD, (delivery,))
-        return Standing(waits_for=row[0], ahead=ahead, tried=row[1])
+        waits_for, tried, held, above, older, same = row
+        # Whose turn it is among the lines is known in memory only: it may have to wait for each.
+        others = await self._readers.rows(_OTHER_LINES, (delivery, older + 1))
+        before = older + sum(count for [count] in others)
+        return Standing(
+            waits_for=waits_for,
+            ahead=above + before,
+            tried=tried,
+            held=bool(held),
+            part=before / max(same, before, 1),
+        )
 
     async def due_at(self, event: int) -> int | None:
         """Tell when an event may be taken next."""
         row = await self._readers.row("SELECT due_at FROM event WHERE id = ?", (event,))
         return None if row is None else row[0]
+
+    async def in_doubt(self, destination: str | None) -> int:
+        """Count the parked deliveries of unknown outcome."""
+        sql = """SELECT count(*) FROM delivery INDEXED BY delivery_reason
+                 WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery'
+                                       AND state = 'parked' AND (?1 IS NULL OR owner = ?1))
+                   AND state = 'parked' AND reason = 'unknown outcome'"""
+        [count] = await self._readers.row(sql, (destination,))
+        return int(count)
 
     async def _pairs(
         self, what: str, *, owner: str | None, state: str | None

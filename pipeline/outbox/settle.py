@@ -92,7 +92,8 @@ def _guest(
     usable = {DeliveryState.WAITING} if wanted else {DeliveryState.WAITING, DeliveryState.SENDING}
     for guest, state in found:
         if state in usable:
-            _hurry(connection, guest, min(intent.priority for intent in intents))
+            hurried = (one.priority for one in intents if one.kind is not DeliveryKind.CONSENT)
+            _hurry(connection, guest, min(hurried))
             return guest
     if wanted is None:
         return None
@@ -136,7 +137,7 @@ def _booking(
     waiting = intent.state is DeliveryState.WAITING
     # A skipped one is replaced only by what can be sent, for its reason still holds otherwise.
     replaced = supersede_bookings(connection, made, skipped=waiting, now=now)
-    if waiting and guest is not None:
+    if waiting and intent.waits and guest is not None:
         _wait_for(connection, made, guest)
     return replaced
 
@@ -173,7 +174,7 @@ def _tag(
         tag = _insert(connection, _row(event, intent, None, now))
         for [parked, _] in found:
             replaced += supersede(connection, parked, tag, now)
-    if guest is not None:
+    if intent.waits and guest is not None:
         _wait_for(connection, tag, guest)
     return replaced
 

@@ -20,7 +20,9 @@ from pipeline.outbox import (
     Overview,
     Records,
     Repair,
+    Times,
 )
+from pipeline.outbox.connection import Connect, Connection
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
 from pipeline.outbox.facts import SqliteFacts
@@ -41,6 +43,7 @@ from pipeline.outbox.overview import SqliteOverview
 from pipeline.outbox.query import rows
 from pipeline.outbox.records import SqliteRecords
 from pipeline.outbox.repair import SqliteRepair
+from pipeline.outbox.times import SqliteTimes
 from pipeline.outbox.writer import Writer
 from pipeline.seal import Seal
 
@@ -74,10 +77,22 @@ _SHED_SUBJECTS = """
 """
 _SHED_BOOKINGS = _SHED_SUBJECTS.format(kind="booking", key="booking")
 _SHED_GUESTS = _SHED_SUBJECTS.format(kind="guest", key="customer")
+#: The newest stay however old they seem: a wall clock that was set ahead must not empty the ledger.
+_OLDER_ATTEMPTS = """
+    SELECT destination,
+           (SELECT id FROM attempt
+            WHERE attempt.destination = allowance.destination AND ended_at < ?1
+            LIMIT 1),
+           requests
+    FROM allowance
+"""
+_NEWEST_ATTEMPTS = """
+    SELECT id FROM attempt WHERE destination = ? ORDER BY id DESC LIMIT 1 OFFSET ?
+"""
 _SHED_ATTEMPTS = """
     DELETE FROM attempt
     WHERE id IN (SELECT id FROM attempt
-                 WHERE destination IN (SELECT destination FROM allowance) AND ended_at < ?1
+                 WHERE destination = ?3 AND ended_at < ?1 AND id <= ?4
                  LIMIT ?2)
     RETURNING id
 """
@@ -94,6 +109,7 @@ class SqliteOutbox:
     overview: Overview
     records: Records
     repair: Repair
+    times: Times
 
     def __init__(
         self,
@@ -116,6 +132,7 @@ class SqliteOutbox:
         self.overview = SqliteOverview(readers)
         self.records = SqliteRecords(readers)
         self.repair = SqliteRepair(writer)
+        self.times = SqliteTimes(writer, readers)
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""
@@ -191,14 +208,25 @@ class SqliteOutbox:
             (_SHED_EVENTS, before),
             (_SHED_BOOKINGS, before),
             (_SHED_GUESTS, before),
-            (_SHED_ATTEMPTS, min(before, attempts_before)),
         ):
-            while len(await self._shed(sql, stamp)) == _SHED_AT_ONCE:
+            while await self._shed(sql, stamp) == _SHED_AT_ONCE:
+                continue
+        await self._shed_attempts(min(before, attempts_before))
+
+    async def _shed_attempts(self, before: int) -> None:
+        for destination, old, requests in await self._readers.rows(_OLDER_ATTEMPTS, (before,)):
+            if old is None:
+                continue
+            # As many as a start reads back.
+            kept = await self._readers.row(_NEWEST_ATTEMPTS, (destination, 2 * requests))
+            if kept is None:
+                continue
+            while await self._shed(_SHED_ATTEMPTS, before, destination, kept[0]) == _SHED_AT_ONCE:
                 continue
 
-    async def _shed(self, sql: str, before: int) -> list[object]:
-        def unit(connection: sqlite3.Connection) -> list[object]:
-            return list(rows(connection, sql, (before, _SHED_AT_ONCE)))
+    async def _shed(self, sql: str, before: int, *more: object) -> int:
+        def unit(connection: sqlite3.Connection) -> int:
+            return len(rows(connection, sql, (before, _SHED_AT_ONCE, *more)))
 
         return await self._writer.do(unit)
 
@@ -218,8 +246,12 @@ def _stamp(connection: sqlite3.Connection) -> None:
 
 
 @asynccontextmanager
-async def open_outbox(path: Path, *, create: bool = True) -> AsyncIterator[SqliteOutbox]:
+async def open_outbox(
+    path: Path, *, create: bool = True, connect: Connect = Connection
+) -> AsyncIterator[SqliteOutbox]:
     """Lock, migrate and open the outbox at `path`; leaving closes it, writing what is handed in.
+
+    `connect` is InLoopConnection on a loop with a time of its own.
 
     Raises OutboxBusy, OutboxTooNew or OutboxError, with a sentence that says what to do; and
     OutboxMissing where there is none and none is to be created.
@@ -228,7 +260,10 @@ async def open_outbox(path: Path, *, create: bool = True) -> AsyncIterator[Sqlit
         require_outbox(path)
     with instance_lock(path):
         migrate(path)
-        async with writing(path) as connection, reading(path) as readers:
+        async with (
+            writing(path, connect) as connection,
+            reading(path, connect=connect) as readers,
+        ):
             writer = Writer(connection)
             task = asyncio.create_task(writer.run(), name="outbox writer")
             try:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from msgspec import Struct
 
 from pipeline.errors import OutboxUnavailable
-from pipeline.outbox.connection import Connection
+from pipeline.outbox.connection import Connected
 from pipeline.outbox.query import rows
 
 _T = TypeVar("_T")
@@ -65,7 +65,7 @@ class UnitFailed(OutboxUnavailable):
 class Writer:
     """Runs units of work in group commits; `run` is its task."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connected) -> None:
         self._connection = connection
         #: Asked on the connection's thread before each transaction; says why it may not be begun.
         self.is_there: Callable[[], str | None] = lambda: None

@@ -21,6 +21,9 @@ from tests.benchmarks.table import Line
 _ROWS = 1_000_000
 _LISTING = 0.2
 
+#: The half of those events waits, and of what waits none is found by its booking but by looking.
+_FOUND = 1.0
+
 _PARKED = 10_000
 _ANSWER = 0.1
 
@@ -31,9 +34,11 @@ _FILL = """
     WITH RECURSIVE numbers (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < :rows)
     INSERT INTO event (id, source, origin, key, kind, action, occurred_at, booking, reference,
                        state, reason, received_at, updated_at, due_at)
-    SELECT n, iif(n % 10 = 0, 'york', 'leeds'), 'webhook', 'k' || n, 'booking', 'created', n,
-           'b' || n, 'r' || n, iif(n % 1000 = 0, 'parked', 'done'),
-           iif(n % 1000 = 0, 'unreadable: x', NULL), n, n, n
+    SELECT n, CASE WHEN n % 10 = 0 THEN 'york' WHEN n % 2 AND n < :rows * 0.9 THEN 'hull'
+                   ELSE 'leeds' END,
+           'webhook', 'k' || n, 'booking', 'created', n, 'b' || n, 'r' || n,
+           CASE WHEN n % 1000 = 0 THEN 'parked' WHEN n % 2 THEN 'waiting' ELSE 'done' END,
+           iif(n % 1000 = 0, 'unreadable: x', NULL), n, n, n + iif(n % 21 = 0, :rows, 0)
     FROM numbers;
     INSERT INTO delivery (event, source, destination, kind, booking, reference, customer, priority,
                           state, reason, as_of, created_at, updated_at, due_at)
@@ -49,21 +54,23 @@ _FILL = """
 _LISTINGS: dict[str, Callable[[Records], Awaitable[object]]] = {
     "events": lambda records: records.events(limit=50),
     "events, parked": lambda records: records.events(state="parked", limit=50),
+    "events, waiting": lambda records: records.events(state="waiting", limit=50),
+    "events of a venue that is quiet": lambda records: records.events(source="hull", limit=50),
     "events of a small venue": lambda records: records.events(source="york", limit=50),
     "deliveries, waiting": lambda records: records.deliveries(state="waiting", limit=50),
     "deliveries, 1000": lambda records: records.deliveries(limit=1000),
     "deliveries, common reason": lambda records: records.deliveries(reason="parked", limit=50),
     "deliveries, no such reason": lambda records: records.deliveries(reason="zzz", limit=50),
-    "a booking": lambda records: records.of_booking("b500000"),
 }
+_BOOKING = "a booking"
 
 
 def measure(folder: Path) -> list[Line]:
     """Measure listings, then a mass retry."""
-    return [_listings(folder / "large.db"), *_retry(folder)]
+    return [*_listings(folder / "large.db"), *_retry(folder)]
 
 
-def _listings(path: Path) -> Line:
+def _listings(path: Path) -> list[Line]:
     migrate(path)
     with closing(sqlite3.connect(path)) as connection:
         connection.execute("PRAGMA synchronous = OFF")
@@ -72,20 +79,30 @@ def _listings(path: Path) -> Line:
             connection.execute(statement, rows)
         connection.commit()
     took = asyncio.run(_timed(path))
+    found = took.pop(_BOOKING)
     slowest = max(took, key=lambda name: took[name])
-    return Line(
-        what=f"the slowest listing of {_ROWS:,} rows, in seconds",
-        measured=f"{took[slowest]:.3f} ({slowest})",
-        target=f"at most {_LISTING:g}",
-        met=took[slowest] <= _LISTING,
-    )
+    return [
+        Line(
+            what=f"the slowest listing of {_ROWS:,} rows, in seconds",
+            measured=f"{took[slowest]:.3f} ({slowest})",
+            target=f"at most {_LISTING:g}",
+            met=took[slowest] <= _LISTING,
+        ),
+        Line(
+            what="  finding a booking among them, in seconds",
+            measured=f"{found:.3f}",
+            target=f"at most {_FOUND:g}",
+            met=found <= _FOUND,
+        ),
+    ]
 
 
 async def _timed(path: Path) -> dict[str, float]:
     """Give the median of three for each listing."""
     took: dict[str, float] = {}
     async with read_outbox(path) as outbox:
-        for name, ask in _LISTINGS.items():
+        asked = _LISTINGS | {_BOOKING: lambda records: records.of_booking("b500000")}
+        for name, ask in asked.items():
             tries = []
             for _ in range(3):
                 begun = time.perf_counter()

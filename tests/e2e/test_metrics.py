@@ -12,7 +12,8 @@ from pipeline import __version__
 from pipeline.client import call
 from tests.e2e.world import World, world
 
-#: CONTRACT §5: the names without _total, and their labels.
+#: CONTRACT §5: the names without _total, and their labels. ROLLER's subscription is not looked at
+#: yet, so there is no pipeline_source_webhook_enabled: a guess would be worse than none.
 _NAMES = {
     "pipeline_events": {"source", "kind", "result"},
     "pipeline_ack_seconds": set(),
@@ -27,7 +28,6 @@ _NAMES = {
     "pipeline_budget_limit": {"destination"},
     "pipeline_rate_limited": {"destination"},
     "pipeline_conservation_difference": set(),
-    "pipeline_source_webhook_enabled": {"source"},
     "pipeline_last_event_timestamp_seconds": {"source"},
     "pipeline_build_info": {"version"},
 }
@@ -104,9 +104,11 @@ async def test_all_that_is_promised_is_there_with_its_labels_and_no_other(tmp_pa
         families = {one.name: one for one in text_string_to_metric_families(await _text(here))}
     assert set(families) == set(_NAMES)
     for name, labels in _NAMES.items():
-        found = {label for sample in families[name].samples for label in sample.labels}
-        assert found <= labels | {"le"}, name
-        assert families[name].documentation
+        one = families[name]
+        found = {label for sample in one.samples for label in sample.labels}
+        assert one.samples, name
+        assert found == labels | ({"le"} if one.type == "histogram" else set()), name
+        assert one.documentation
 
 
 async def test_the_linter_of_prometheus_finds_nothing(tmp_path: Path) -> None:

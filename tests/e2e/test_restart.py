@@ -96,6 +96,23 @@ async def test_the_allowance_is_never_exceeded_across_clean_restarts(tmp_path: P
         assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))
 
 
+async def test_a_restart_is_no_way_around_a_429(here: World) -> None:
+    """The peer has asked for a pause, and whoever asks again at once may be locked out."""
+    await here.control("stampede", "faults", {"kind": "429", "rate": 1.0})
+    async with here.running():
+        await here.book(booking={})
+        await until(lambda: here.rows("SELECT 1 FROM attempts WHERE outcome = 'rate_limited'"))
+    asked = len(await here.requests("stampede"))
+    async with here.running():
+        found = (await here.status()).destinations["stampede"]
+        assert found.state == "throttled"
+        budget = found.budget
+        assert (budget.requests, budget.allowed, budget.left) == (5000, 4500, 0)
+        assert 0 < budget.pause_s <= 60
+        await _nap(0.3)
+    assert len(await here.requests("stampede")) == asked
+
+
 async def _nap(seconds: float) -> None:
     """Let the daemon work for a moment, whatever it does in it."""
     await asyncio.wait({asyncio.get_running_loop().create_future()}, timeout=seconds)

@@ -14,7 +14,8 @@ import msgspec
 from aiohttp import web
 
 from pipeline.admin import admin_app
-from pipeline.assembly import Assembly
+from pipeline.assembly import Assembly, PeersOnTheWire
+from pipeline.budget import Budget
 from pipeline.config import load
 from pipeline.desk import Desk
 from pipeline.gather import Gatherer
@@ -162,6 +163,7 @@ class Here:
         self.webhooks = Peer(0)
         self.admin = Peer(0)
         self.runner: web.BaseRunner
+        self.budget: Budget
 
     async def send(self, *parts: bytes, timeout: float = 3.0) -> Answers:
         """Send bytes to the webhook listener."""
@@ -192,13 +194,15 @@ async def listening(folder: Path, *, body_timeout: float = 5.0) -> AsyncIterator
         outbox = await stack.enter_async_context(open_outbox(config.outbox.path))
         http = await stack.enter_async_context(client())
         tokens = Tokens(folder / "tokens", clock)
-        stages = Assembly(config, outbox, http, tokens, clock, log).stages()
+        peers = PeersOnTheWire(http, tokens)
+        stages = Assembly(config, outbox, peers, clock, log).stages()
         means = Means(outbox=outbox, gatherer=Gatherer(outbox, {}), clock=clock, log=log)
         receiver = Receiver(
             stages.doors, means, max_body=config.server.max_body, body_timeout=body_timeout
         )
         reporter = Reporter(config, outbox, stages, clock)
         here = Here(folder, outbox, reporter, stages.doors["leeds"], receiver, clock, log, lines)
+        here.budget = stages.deliverers["stampede"].budget
         here.runner = web.ServerRunner(
             WebhookServer(receiver.handle, log, plain=receiver.plain), shutdown_timeout=0.2
         )

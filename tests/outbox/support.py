@@ -20,7 +20,7 @@ from pipeline.model import (
     Phase,
     Priority,
 )
-from pipeline.outbox import Ending, Intent, Opening
+from pipeline.outbox import Ending, Intent, Line, Opening, Pick
 from pipeline.outbox.sqlite import SqliteOutbox
 
 #: Some moment, in microseconds; tests reckon from it.
@@ -28,11 +28,18 @@ T0 = 1_800_000_000_000_000
 LEASE = 60_000_000
 
 
-def arrival(key: str, *, booking: str = "b", at: int = T0, source: str = "leeds") -> Arrival:
+def arrival(
+    key: str,
+    *,
+    booking: str = "b",
+    at: int = T0,
+    source: str = "leeds",
+    origin: Origin = Origin.WEBHOOK,
+) -> Arrival:
     """Make a booking webhook that came and happened at `at`."""
     return Arrival(
         source=source,
-        origin=Origin.WEBHOOK,
+        origin=origin,
         key=key,
         kind=Kind.BOOKING,
         action=Action.UPDATED,
@@ -89,19 +96,40 @@ async def settled(outbox: SqliteOutbox, key: str, *intents: Intent, **fields: An
     return event
 
 
-async def next_delivery(outbox: SqliteOutbox, *, now: int = T0, **how: Any) -> Delivery:
+def lines(most: int = Priority.BACKFILL) -> list[Line]:
+    """Give the lines of these classes, each with the same order of the sources."""
+    return [
+        Line(priority=priority, source=source)
+        for priority in range(1, most + 1)
+        for source in ("leeds", "york")
+    ]
+
+
+async def next_delivery(
+    outbox: SqliteOutbox,
+    *,
+    now: int = T0,
+    most: int = Priority.BACKFILL,
+    probe: bool = False,
+    until: int | None = None,
+) -> Delivery:
     """Lease what goes next to Stampede."""
-    how = {"most": Priority.BACKFILL, "probe": False, "until": now + LEASE} | how
-    found = await outbox.deliveries.claim("stampede", now=now, **how)
+    found = await outbox.deliveries.claim(
+        "stampede",
+        lines(most),
+        pick=Pick.LEAST_TRIED if probe else Pick.FIRST,
+        now=now,
+        until=now + LEASE if until is None else until,
+    )
     assert found is not None, "nothing may go"
     return found
 
 
 async def nothing_goes(outbox: SqliteOutbox, *, now: int = T0, most: int = 6) -> bool:
     """Tell whether nothing may go to Stampede."""
-    until = now + LEASE
-    found = await outbox.deliveries.claim("stampede", most=most, probe=False, now=now, until=until)
-    return found is None
+    return (
+        await outbox.deliveries.claim("stampede", lines(most), now=now, until=now + LEASE) is None
+    )
 
 
 def opening(delivery: Delivery) -> Opening:
@@ -156,3 +184,6 @@ def conserved(path: Path) -> None:
         counted["event", source, "duplicates"] += n
     kept = Counter({(w, o, s): n for w, o, s, n in look(path, "SELECT * FROM counter")})
     assert +kept == +counted
+    open_ = """SELECT destination, priority, kind, count(*) FROM delivery
+               WHERE state IN ('waiting', 'sending') GROUP BY 1, 2, 3"""
+    assert set(look(path, "SELECT * FROM owed WHERE n <> 0")) == set(look(path, open_))

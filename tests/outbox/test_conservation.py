@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.model import DeliveryState, EventState, Outcome, ToldBooking, ToldGuest
-from pipeline.outbox import Intent, Learnt
+from pipeline.outbox import Intent, Learnt, Pick
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from tests.outbox.support import (
     BOOKING,
@@ -17,6 +17,7 @@ from tests.outbox.support import (
     arrival,
     conserved,
     intent,
+    lines,
     look,
     sent,
 )
@@ -75,8 +76,9 @@ class _Walk:
     async def deliver(self, outbox: SqliteOutbox) -> None:
         until = self.now + LEASE
         probe = self.chance.random() < 0.2
+        pick = Pick.LEAST_TRIED if probe else self.chance.choice([Pick.FIRST, Pick.OLDEST])
         one = await outbox.deliveries.claim(
-            "stampede", most=6, probe=probe, now=self.now, until=until
+            "stampede", lines(), pick=pick, now=self.now, until=until
         )
         if one is None:
             return

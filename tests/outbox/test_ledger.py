@@ -6,7 +6,7 @@ import msgspec
 
 from pipeline.clock import SECOND, SystemClock
 from pipeline.model import Outcome
-from pipeline.outbox import Ending, Opening
+from pipeline.outbox import Ending, Opening, Restraint
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from tests.outbox.support import T0, look
 
@@ -70,20 +70,47 @@ async def test_the_view_of_the_allowance_counts_what_the_window_holds(path: Path
     async with open_outbox(path) as outbox:
         await outbox.ledger.allow("stampede", 50, 60 * SECOND)
         await outbox.ledger.allow("stampede", 100, 900 * SECOND)
-        for age in (10, 890, 902, 5000):
-            await attempt(outbox, now - age * SECOND)
+        # That of 901.2 s ended 900.2 s ago: within the margin that the budget adds to the window.
+        for age in (10, 890, 901.2, 902, 5000):
+            await attempt(outbox, now - round(age * SECOND))
         for age in (5, 920, 2000):  # the second one's time-out ended 890 s ago
             await outbox.ledger.open(msgspec.structs.replace(_OPENING, at=now - age * SECOND))
-        assert look(path, "SELECT * FROM budget") == [("stampede", 900.0, 100, 4)]
+        assert look(path, "SELECT * FROM budget") == [("stampede", 900.0, 100, 5)]
 
 
 async def test_old_attempts_are_shed_and_what_is_open_stays(
     outbox: SqliteOutbox, path: Path
 ) -> None:
     """The ledger needs a window of them, and a person the last month."""
-    await outbox.ledger.allow("stampede", 100, 900 * SECOND)
-    for at in (T0, T0 + 10 * SECOND):
+    await outbox.ledger.allow("stampede", 1, 900 * SECOND)
+    for at in (T0, T0 + 10 * SECOND, T0 + 10 * SECOND):
         await attempt(outbox, at)
     await outbox.ledger.open(_OPENING)
     await outbox.shed(before=T0 + 5 * SECOND, attempts_before=T0 + 5 * SECOND)
-    assert look(path, "SELECT id FROM attempt") == [(2,), (3,)]
+    assert look(path, "SELECT id FROM attempt") == [(2,), (3,), (4,)]
+
+
+async def test_a_clock_that_is_set_ahead_does_not_empty_the_ledger(
+    outbox: SqliteOutbox, path: Path
+) -> None:
+    """All was spent a week ago, it seems; the peer knows better, and so must the next start."""
+    await outbox.ledger.allow("stampede", 2, 900 * SECOND)
+    for _ in range(9):
+        await attempt(outbox, T0)
+    ahead = T0 + 7 * 86_400 * SECOND
+    await outbox.shed(before=ahead, attempts_before=ahead)
+    assert [number for [number] in look(path, "SELECT id FROM attempt")] == [6, 7, 8, 9]
+
+
+async def test_what_a_429_has_taught_is_kept_with_the_allowance(outbox: SqliteOutbox) -> None:
+    """It is written with the attempt that was answered so, in one transaction."""
+    await outbox.ledger.allow("stampede", 100, 900 * SECOND)
+    assert await outbox.ledger.learnt("stampede") is None
+    learnt = Restraint(twentieths=4, hold=60 * SECOND, at=T0, boot=5, boot_id="boot")
+    made = await outbox.ledger.open(_OPENING)
+    await outbox.ledger.close(
+        Ending(attempt=made, outcome=Outcome.RATE_LIMITED, status=429, at=T0, boot=5, learnt=learnt)
+    )
+    await outbox.ledger.allow("stampede", 50, 900 * SECOND)
+    assert await outbox.ledger.learnt("stampede") == learnt, "a start notes the allowance anew"
+    assert await outbox.ledger.learnt("spotler") is None

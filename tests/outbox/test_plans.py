@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 from pipeline.model import Booking, DeliveryState, Guest, Outcome, Phase, ToldGuest
-from pipeline.outbox import Learnt
+from pipeline.outbox import Learnt, Pick, Reading
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
@@ -16,6 +16,7 @@ from tests.outbox.support import (
     arrival,
     claimed,
     intent,
+    lines,
     next_delivery,
     sent,
 )
@@ -23,7 +24,7 @@ from tests.outbox.support import (
 #: Tables that grow; their partial indexes of what is under way or parked may be read whole.
 _WHOLE = re.compile(
     r"SCAN (event|delivery|attempt|subject|told|[a-z])\b(?! USING (COVERING )?INDEX "
-    r"(event_processing|delivery_sending|attempt_open|event_parked|delivery_parked))"
+    r"(event_processing|delivery_sending|delivery_failed|attempt_open|event_parked|delivery_parked))"
 )
 
 #: At the start all that waits is read once, to see whether it is still configured.
@@ -32,14 +33,15 @@ _AT_START = "'not configured'"
 #: Reads the newest rows and no more.
 _NEWEST = re.compile(r"SELECT id FROM (event|delivery) ORDER BY id DESC LIMIT 50")
 
-#: Of one booking, one guest or the entries that were asked for; and a listing by reason, which
-#: keeps the newest of what it finds in the index of reasons (`make bench` has its time).
+#: Of one booking, one guest or the entries that were asked for; and listings by reason or of what
+#: waits, which keep the newest of what they find in an index (`make bench` has their time).
 _SMALL_SORTS = (
     "n.as_of",
     "SELECT id, state FROM delivery",
     "SELECT started_at",
     "INDEXED BY delivery_reason",
     "LIMIT 2000",
+    "ORDER BY due_at DESC LIMIT -1",
 )
 
 
@@ -70,19 +72,27 @@ async def _everything(outbox: SqliteOutbox) -> None:
     booking = await next_delivery(outbox)
     await outbox.deliveries.wait_for_guest(booking, "c", now=T0)
     await outbox.deliveries.next_due("stampede", most=6)
+    await outbox.deliveries.claim(
+        "stampede", lines(), pick=Pick.OLDEST, under_way=[1], now=T0, until=T0 + LEASE
+    )
+    await outbox.ledger.learnt("stampede")
     await outbox.facts.booking("leeds", "b")
     await outbox.facts.told_guest("stampede", "p")
     await outbox.overview.counts()
     await outbox.overview.oldest_due(now=T0)
     await _looked_at(outbox)
-    await outbox.overview.later(now=T0)
+    await outbox.overview.due(now=T0)
     await outbox.overview.last_received("leeds")
+    reading = Reading(at=T0, boot=0, boot_id="boot")
+    for step in (-1, 1):
+        await outbox.times.shift(step, reading, since=T0)
+    await outbox.times.seen()
     await outbox.shed(before=T0, attempts_before=T0)
 
 
 async def _looked_at(outbox: SqliteOutbox) -> None:
     """Ask all that people ask."""
-    for state in (None, "waiting", "parked"):
+    for state in (None, "waiting", "processing", "parked"):
         for owner in (None, "leeds"):
             await outbox.records.events(state=state, source=owner, limit=50)
         for owner in (None, "stampede"):
@@ -94,6 +104,7 @@ async def _looked_at(outbox: SqliteOutbox) -> None:
     await outbox.records.standing(1)
     await outbox.repair.retry_parked_events(None, before=T0, limit=500, now=T0)
     await outbox.repair.retry_parked_deliveries("stampede", before=T0, limit=500, now=T0)
+    await outbox.records.in_doubt("stampede")
     await outbox.repair.retry_events([1], now=T0)
     await outbox.repair.retry_deliveries([1, 2, 3], now=T0)
     await outbox.repair.drop_deliveries([1], now=T0)
@@ -124,6 +135,37 @@ async def test_no_statement_reads_or_sorts_a_whole_table(outbox: SqliteOutbox, p
         look.close()
     assert len(seen) > 40
     assert not bad, chr(10).join(map(str, bad))
+
+
+async def test_a_listing_of_what_waits_reads_no_row_but_the_newest(
+    outbox: SqliteOutbox, path: Path
+) -> None:
+    """A million may wait, each with its body."""
+    await outbox.intake.accept(arrival("waits"))
+    await claimed(outbox, "begun")
+    seen: list[str] = []
+    idle = outbox.facts._readers._idle  # type: ignore[attr-defined]  # noqa: SLF001
+    readers = [idle.get_nowait() for _ in range(idle.qsize())]
+    for connection in readers:
+        await connection.set_trace_callback(seen.append)
+        idle.put_nowait(connection)
+    assert len(await outbox.records.events(source="leeds", limit=50)) == 2
+    look = sqlite3.connect(path)
+    try:
+        steps = {
+            step
+            for sql in seen
+            if sql.lstrip().startswith("SELECT id FROM")
+            for *_, step in look.execute(f"EXPLAIN QUERY PLAN {sql}")
+        }
+    finally:
+        look.close()
+    assert {step for step in steps if re.match(r"(SCAN|SEARCH) event", step)} == {
+        "SEARCH event",
+        "SEARCH event USING INTEGER PRIMARY KEY (rowid>?)",
+        "SEARCH event USING COVERING INDEX event_due (source=?)",
+        "SEARCH event USING INDEX event_processing (source=?)",
+    }
 
 
 async def test_all_rows_are_counted_without_reading_one(outbox: SqliteOutbox, path: Path) -> None:

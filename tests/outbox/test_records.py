@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model import DeliveryState, EventState
+from pipeline.model import DeliveryState, EventState, Priority
 from pipeline.outbox import Changed
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
@@ -47,6 +47,30 @@ async def test_events_are_listed_newest_first_by_state_and_source(outbox: Sqlite
     assert await ids(source="york", state="done") == []
     assert await ids(source="nowhere") == []
     assert [row["id"] for row in await records.events(limit=1, state="done")] == ["e2"]
+
+
+@pytest.mark.parametrize("newer", [0, 2100], ids=["few", "many newer"])
+async def test_what_was_given_back_stands_where_it_came(
+    outbox: SqliteOutbox, path: Path, newer: int
+) -> None:
+    """The newest first, whatever its next try; also where others have come since."""
+    for number in range(4):
+        await outbox.intake.accept(arrival(f"w{number}"))
+    for number, later in ((1, 500), (3, 100)):
+        await outbox.events.claim([number], now=T0, until=T0 + 1)
+        due = T0 + later
+        await outbox.events.give_back(number, due_at=due, reason="x", failed=True, now=T0)
+    await outbox.events.claim([2], now=T0, until=T0 + 900)
+    others = [arrival(f"o{number}", source="york") for number in range(newer)]
+    await asyncio.gather(*map(outbox.intake.accept, others))
+
+    async def ids(limit: int, **wanted: str) -> list[str]:
+        return [row["id"] for row in await outbox.records.events(limit=limit, **wanted)]
+
+    assert await ids(9, state="waiting", source="leeds") == ["e4", "e3", "e1"]
+    assert await ids(2, state="waiting", source="leeds") == ["e4", "e3"]
+    assert await ids(9, source="leeds") == ["e4", "e3", "e2", "e1"]
+    assert await ids(9, state="processing") == ["e2"]
 
 
 async def test_rows_are_those_of_the_views(outbox: SqliteOutbox, path: Path) -> None:
@@ -111,6 +135,30 @@ async def test_it_tells_what_goes_before_and_what_is_waited_for(outbox: SqliteOu
     found = [await outbox.records.standing(number) for number in (1, 3, 5, 99)]
     told = [(one.waits_for, one.ahead) if one else None for one in found]
     assert told == [(None, 0), (None, 2), (4, 4), None]
+
+
+async def test_other_venues_go_in_turn_so_only_some_of_theirs_go_before(
+    outbox: SqliteOutbox,
+) -> None:
+    """A venue that floods holds up nobody by more than a turn each."""
+    for number in range(3):
+        await settled(outbox, f"york {number}", BOOKING, booking=f"y{number}", source="york")
+    for number in range(2):
+        await settled(outbox, f"leeds {number}", BOOKING, booking=f"l{number}")
+    await settled(outbox, "urgent", intent(priority=Priority.OPT_OUT), booking="u")
+    found = [await outbox.records.standing(number) for number in (4, 5)]
+    assert [one.ahead for one in found if one] == [2, 4], "the opt-out, and one or two of York"
+    assert [one.part for one in found if one] == [1 / 5, 3 / 5]
+
+
+async def test_it_tells_what_is_held_back(outbox: SqliteOutbox) -> None:
+    """Its time may be read from a clock that has been set since."""
+    await settled(outbox, "1", BOOKING)
+    before = await outbox.records.standing(1)
+    one = await next_delivery(outbox)
+    await outbox.deliveries.give_back(one, None, due_at=T0 + 1, reason="500", failed=True, now=T0)
+    after = await outbox.records.standing(1)
+    assert (before and before.held, after and after.held) == (False, True)
 
 
 async def test_retrying_a_booking_brings_its_parked_guest_along(

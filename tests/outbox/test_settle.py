@@ -2,14 +2,27 @@
 
 from pathlib import Path
 
-from pipeline.model import DeliveryState, Outcome, ToldGuest
-from pipeline.outbox import Learnt
+import msgspec
+
+from pipeline.model import (
+    Consent,
+    DeliveryKind,
+    DeliveryState,
+    GuestConsent,
+    Origin,
+    Outcome,
+    Priority,
+    ToldConsent,
+    ToldGuest,
+)
+from pipeline.outbox import Learnt, Remembered
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
     GUEST,
     T0,
     TAG,
+    claimed,
     conserved,
     intent,
     look,
@@ -109,3 +122,79 @@ async def test_an_event_that_another_worker_has_finished_makes_no_second_deliver
     event = await settled(outbox, "1", BOOKING)
     await outbox.deliveries.settle(event, [BOOKING], now=T0)
     assert look(path, "SELECT count(*) FROM delivery") == [(1,)]
+
+
+_CONSENT = intent(DeliveryKind.CONSENT, priority=Priority.OPT_OUT)
+
+
+async def test_an_opt_out_overtakes_all_that_waits_of_the_guest(
+    outbox: SqliteOutbox, path: Path
+) -> None:
+    """It goes first, and one that waits serves for the next."""
+    await settled(outbox, "1", BOOKING, GUEST, TAG)
+    await settled(outbox, "2", BOOKING, _CONSENT, booking="b2")
+    await settled(outbox, "3", BOOKING, _CONSENT, booking="b3")
+    assert look(path, "SELECT count(*) FROM delivery WHERE kind = 'consent'") == [(1,)]
+    first = await next_delivery(outbox)
+    assert (first.kind, first.booking, first.priority) == ("consent", None, Priority.OPT_OUT)
+    assert await nothing_goes(outbox), "the guest's other work is not under way meanwhile"
+    await settled(outbox, "4", BOOKING, _CONSENT, booking="b4")
+    assert look(path, "SELECT count(*) FROM delivery WHERE kind = 'consent'") == [(2,)]
+    conserved(path)
+
+
+async def test_a_booking_of_a_guest_whom_the_destination_has_waits_for_nothing(
+    outbox: SqliteOutbox, path: Path
+) -> None:
+    """A change of the guest's phone number is less urgent than a new booking."""
+    known = msgspec.structs.replace(BOOKING, waits=False)
+    await settled(outbox, "1", known, intent(DeliveryKind.GUEST, priority=Priority.CHANGED))
+    assert (await next_delivery(outbox)).kind == "booking"
+    conserved(path)
+
+
+async def test_what_needs_not_be_sent_is_remembered_of_those_who_were_told(
+    outbox: SqliteOutbox,
+) -> None:
+    """A further record's yes is not sent, but the no that follows it is a change."""
+    told = ToldConsent(data=True, email=True, sms=True, behind={"leeds/c": _SAID})
+    await _tell(outbox, "known", ToldGuest(remote_id="g-1", consent=told))
+    await _tell(outbox, "unknown", ToldGuest(remote_id="g-2"))
+    further = GuestConsent(email=Consent.YES, sms=Consent.UNKNOWN)
+    event = await claimed(outbox, "2")
+    remembered = [
+        Remembered(destination="stampede", person=person, record="york/d", said=further)
+        for person in ("known", "unknown", "nobody")
+    ]
+    await outbox.deliveries.settle(event, [], remembered, now=T0)
+    found = await outbox.facts.told_guest("stampede", "known")
+    assert found is not None
+    assert found.consent is not None
+    assert found.consent.behind == {"leeds/c": _SAID, "york/d": further}
+    assert await outbox.facts.told_guest("stampede", "unknown") == ToldGuest(remote_id="g-2")
+    assert await outbox.facts.told_guest("stampede", "nobody") is None
+
+
+_SAID = GuestConsent(email=Consent.NO, sms=Consent.YES)
+
+
+async def _tell(outbox: SqliteOutbox, person: str, told: ToldGuest) -> None:
+    """Have a guest told to Stampede."""
+    await settled(outbox, f"of {person}", intent(DeliveryKind.GUEST, customer=person))
+    guest = await next_delivery(outbox)
+    ending = await sent(outbox, guest, Outcome.OK)
+    learnt = [Learnt(key=person, told=told)]
+    await outbox.deliveries.succeed(guest, learnt, ending, more=False, now=T0)
+
+
+async def test_what_comes_from_no_webhook_or_is_retried_by_hand_is_wary(
+    outbox: SqliteOutbox,
+) -> None:
+    """What it knows may be old, so a guest is looked up before the first word."""
+    await settled(outbox, "1", GUEST)
+    assert (await next_delivery(outbox)).wary is False
+    await settled(outbox, "2", intent(DeliveryKind.GUEST, customer="d"), origin=Origin.BACKFILL)
+    assert (await next_delivery(outbox)).wary is True
+    await settled(outbox, "3", intent(DeliveryKind.GUEST, customer="e"))
+    await outbox.repair.retry_deliveries([3], now=T0)
+    assert (await next_delivery(outbox)).wary is True

@@ -18,7 +18,7 @@ from pipeline.outbox.writer import Writer
 async def running(path: Path) -> AsyncIterator[Writer]:
     """A writer at work on a file with one table."""
     async with writing(path) as connection:
-        await connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        await connection.execute_fetchall("CREATE TABLE t (id INTEGER PRIMARY KEY)")
         writer = Writer(connection)
         task = asyncio.create_task(writer.run())
         yield writer
@@ -39,9 +39,9 @@ def _broken(connection: sqlite3.Connection) -> None:
 async def test_units_that_wait_together_share_a_commit(path: Path) -> None:
     """A flush takes milliseconds, and a thousand webhooks a second must not take one each."""
     async with writing(path) as connection:
-        await connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        await connection.execute_fetchall("CREATE TABLE t (id INTEGER PRIMARY KEY)")
         commits: list[str] = []
-        await connection.set_trace_callback(commits.append)
+        await connection.run(lambda c: c.set_trace_callback(commits.append))
         writer = Writer(connection)
         units = [asyncio.ensure_future(writer.do(_insert)) for _ in range(100)]
         task = asyncio.create_task(writer.run())
@@ -54,7 +54,7 @@ async def test_units_that_wait_together_share_a_commit(path: Path) -> None:
 async def test_a_unit_that_fails_takes_no_other_with_it(path: Path) -> None:
     """One bad row must not lose ninety-nine good ones."""
     async with writing(path) as connection:
-        await connection.execute("CREATE TABLE t (id INTEGER PRIMARY KEY)")
+        await connection.execute_fetchall("CREATE TABLE t (id INTEGER PRIMARY KEY)")
         writer = Writer(connection)
         good = [asyncio.ensure_future(writer.do(_insert)) for _ in range(3)]
         bad = asyncio.ensure_future(writer.do(_broken))
@@ -90,7 +90,7 @@ async def test_a_locked_file_refuses_all_at_once_and_then_takes_them_again(path:
         begun: list[str] = []
         connection = writer._connection  # noqa: SLF001 - the file of this test
         await connection.execute_fetchall("PRAGMA busy_timeout = 20")
-        await connection.set_trace_callback(begun.append)
+        await connection.run(lambda c: c.set_trace_callback(begun.append))
         other = sqlite3.connect(path, isolation_level=None)
         other.execute("BEGIN IMMEDIATE")
         units = [asyncio.ensure_future(writer.do(_insert)) for _ in range(50)]

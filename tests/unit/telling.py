@@ -25,9 +25,9 @@ from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.plugin import Call, Reply, VenueDetails
 from pipeline.settings import Duration, Secret
 from pipeline.tell import Teller
-from pipeline.wire import _recorder
+from pipeline.wire import current_recorder
 from tests.fakes import FakeClock
-from tests.outbox.support import LEASE, T0, arrival
+from tests.outbox.support import LEASE, T0, arrival, lines
 
 TOKEN = "t0ken"
 
@@ -40,7 +40,7 @@ class Peer:
         self.answer: Callable[[Call], Reply | Exception] = lambda _: reply(200, {"id": "g-1"})
 
     async def call(self, call: Call) -> Reply:
-        recorder = _recorder.get()
+        recorder = current_recorder()
         assert recorder is not None
         await recorder.leaving(call.method, call.url)
         self.calls.append(call)
@@ -90,7 +90,7 @@ class Told(Struct, kw_only=True):
         """Tell what goes next; False when nothing is owed that may go."""
         now = self.clock.now()
         delivery = await self.outbox.deliveries.claim(
-            "stampede", most=6, probe=False, now=now, until=now + LEASE
+            "stampede", lines(), now=now, until=now + LEASE
         )
         if delivery is None:
             return False

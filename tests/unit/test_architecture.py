@@ -98,6 +98,12 @@ _ONLY = [
         why="a preview decides nothing by itself: it plays the daemon's own pure function",
     ),
     Only(
+        who=("pipeline.estimate", "pipeline.turn"),
+        among=(*_EVERYTHING, *_DATABASES, *_HTTP, "asyncio", "time", "random", "os"),
+        allowed=("pipeline.model", "pipeline.outbox"),
+        why="what goes first and when it will be done is reckoned, and not looked up",
+    ),
+    Only(
         who=(
             "pipeline.money",
             "pipeline.model",
@@ -137,17 +143,24 @@ _ONLY_BY = [
     ),
     OnlyBy(
         whom=("pipeline.sandbox",),
-        allowed=("pipeline.sandbox", "pipeline.demo", "pipeline.cli"),
+        allowed=("pipeline.sandbox", "pipeline.demo", "pipeline.cli", "pipeline.simulation"),
         why="nothing of the daemon depends on the simulated vendors",
     ),
     OnlyBy(
         whom=_DATABASES,
-        allowed=("pipeline.outbox",),
+        # The simulation runs nothing on a connection by itself, but cuts those that it hands in.
+        allowed=("pipeline.outbox", "pipeline.simulation.power"),
         why="a PostgreSQL outbox will come, and one connection writes",
     ),
     OnlyBy(
         whom=("pipeline.outbox.sqlite", "pipeline.outbox.backup"),
-        allowed=("pipeline.outbox", "pipeline.daemon", "pipeline.inquire", "pipeline.cli"),
+        allowed=(
+            "pipeline.outbox",
+            "pipeline.daemon",
+            "pipeline.inquire",
+            "pipeline.cli",
+            "pipeline.simulation",
+        ),
         why="the stages know the protocols in pipeline.outbox and not who keeps them",
     ),
     OnlyBy(
@@ -162,6 +175,7 @@ _ONLY_BY = [
                 "ledger",
                 "told",
                 "restored",
+                "times",
                 "writer",
             )
         ),
@@ -177,6 +191,11 @@ _ONLY_BY = [
         whom=("pipeline.probe",),
         allowed=("pipeline.cli",),
         why="the daemon does its work, and looks at nothing else",
+    ),
+    OnlyBy(
+        whom=("pipeline.simulation",),
+        allowed=("pipeline.simulation", "pipeline.cli.simulate"),
+        why="nothing of the daemon depends on how it is simulated",
     ),
     OnlyBy(
         whom=("pipeline.cli",),

@@ -100,11 +100,105 @@ async def test_the_reserve_is_for_what_is_urgent(clock: FakeClock) -> None:
 async def test_what_is_not_urgent_is_spaced(clock: FakeClock) -> None:
     """A backlog neither spends the window at once nor stands in a newcomer's way."""
     budget = Budget(_LIMIT, clock)
-    await budget.space(Priority.NEW)
+    budget.take(Priority.NEW)
+    await budget.leave(Priority.NEW)
     assert budget.reach() == Priority.BACKFILL, "what is urgent spaces nothing"
-    await budget.space(Priority.TAG)
+    budget.take(Priority.TAG)
+    await budget.leave(Priority.TAG)
     assert budget.reach() == Priority.URGENT
     assert budget.next_change() == pytest.approx(9.005)
+
+
+async def test_two_that_are_not_urgent_are_not_chosen_before_the_first_has_left(
+    clock: FakeClock,
+) -> None:
+    """The spacing counts from the moment of leaving, and the choice comes before."""
+    budget = Budget(_LIMIT, clock)
+    holder = budget.take(Priority.TAG)
+    assert budget.reach() == Priority.URGENT
+    assert budget.next_change() == pytest.approx(9.005), "not at once, or the lane would spin"
+    budget.give_back(Priority.TAG, holder)
+    assert budget.reach() == Priority.BACKFILL, "what never left has used up no interval"
+
+
+async def test_a_restart_is_no_way_around_the_spacing(clock: FakeClock) -> None:
+    """A restart loop would spend the window at once."""
+    clock.advance(10)
+    entries = [_entry(clock)]
+    clock.advance(2)
+    budget = _restored(clock, entries)
+    assert budget.reach() == Priority.URGENT
+    assert budget.next_change() == pytest.approx(9.005 - 2)
+    clock.advance(9.005 - 2)
+    assert budget.reach() == Priority.BACKFILL
+
+
+async def test_one_in_ten_outside_the_reserve_is_for_the_lesser_classes(clock: FakeClock) -> None:
+    """Else an hour of bookings would keep every tag waiting."""
+    budget = Budget(_LIMIT, clock)
+    chosen = []
+    for _ in range(100):
+        chosen.append(budget.is_for_lesser())
+        budget.ended(budget.take(Priority.NEW))
+    assert [place for place, lesser in enumerate(chosen, 1) if lesser] == [
+        10, 20, 30, 40, 50, 60, 70, 80
+    ], "none of the reserve"  # fmt: skip
+
+
+async def test_one_in_ten_is_for_the_lesser_classes_also_while_the_urgent_take_all(
+    clock: FakeClock,
+) -> None:
+    """With more bookings than slots none outside the reserve would ever be seen to be free."""
+    budget = Budget(_LIMIT, clock)
+    lesser = 0
+    for window in range(11):
+        for _ in range(100):
+            lesser += window > 0 and budget.is_for_lesser()
+            budget.ended(budget.take(Priority.NEW))
+            clock.advance(_PER / 100 if window == 0 else 0)
+            if not budget.left():
+                clock.advance(budget.next_change())
+    assert lesser == pytest.approx(80, abs=2), "eight of the hundred in each window"
+
+
+async def test_a_source_that_floods_gets_half_of_the_reserve(clock: FakeClock) -> None:
+    """The others find the rest, so that their bookings go at once all the same."""
+    budget = Budget(_LIMIT, clock)
+    taken = 0
+    while budget.left() and budget.admits("floods"):
+        budget.ended(budget.take(Priority.NEW, "floods"))
+        taken += 1
+    assert taken == 80 + 10
+    for source in ("leeds", "york", "leeds", "bath"):
+        assert budget.admits(source)
+        budget.ended(budget.take(Priority.NEW, source))
+    assert not budget.admits("floods")
+    clock.advance(_PER + 0.5)
+    assert budget.admits("floods"), "its slots are free again"
+
+
+async def test_slots_of_the_reserve_come_back_to_it(clock: FakeClock) -> None:
+    """Used or not."""
+    budget = Budget(RateLimit(requests=4, per=Duration(_PER), reserve=4), clock)
+    holders = [budget.take(Priority.NEW, "leeds") for _ in range(2)]
+    assert (holders, budget.admits("leeds")) == (["leeds", "leeds"], False)
+    budget.give_back(Priority.NEW, holders[0])
+    assert budget.admits("leeds")
+    budget.take(Priority.NEW, "leeds")
+    budget.ended(holders[1])
+    assert not budget.admits("leeds")
+    clock.advance(_PER + 0.5)
+    assert budget.admits("leeds")
+
+
+async def test_a_slot_that_is_passed_by_is_not_offered_again(clock: FakeClock) -> None:
+    """None of the lesser classes was due."""
+    budget = Budget(_LIMIT, clock)
+    for _ in range(9):
+        budget.take(Priority.NEW)
+    assert budget.is_for_lesser()
+    budget.pass_by()
+    assert not budget.is_for_lesser()
 
 
 async def test_the_next_change_is_when_a_slot_comes_free(clock: FakeClock) -> None:
@@ -151,12 +245,112 @@ async def test_a_429_without_a_time_holds_for_a_minute_and_doubles(clock: FakeCl
     budget = Budget(_LIMIT, clock)
     pauses = []
     for _ in range(9):
+        left_at = clock.boot()
+        clock.advance(1)
+        budget.refused(left_at)
         pauses.append(budget.hold(None))
+        budget.refused(left_at)
         assert budget.hold(None) == pauses[-1], "the same incident"
         clock.advance(pauses[-1])
     assert pauses == [60, 120, 240, 480, 960, 1920, 3840, 3840, 3840]
     budget.answered()
+    budget.refused(clock.boot())
     assert budget.hold(None) == 60
+
+
+def _refused(budget: Budget, clock: FakeClock) -> None:
+    left_at = clock.boot()
+    clock.advance(1)
+    budget.refused(left_at)
+
+
+async def test_each_incident_takes_a_tenth_off_and_never_more_than_half(clock: FakeClock) -> None:
+    """The peer counts otherwise than we do, or somebody else uses the same key."""
+    budget = Budget(_LIMIT, clock)
+    allowed = []
+    for _ in range(7):
+        _refused(budget, clock)
+        allowed.append(budget.allowed)
+    assert allowed == [90, 80, 70, 60, 50, 50, 50]
+    assert (budget.left(), budget.reserved) == (50, 10), "the reserve shrinks in step"
+
+
+async def test_answers_to_what_had_left_before_are_of_the_same_incident(clock: FakeClock) -> None:
+    """Eight are under way, and a pause of no seconds does not make eight incidents of it."""
+    budget = Budget(_LIMIT, clock)
+    left_at = clock.boot()
+    for _ in range(8):
+        clock.advance(1)
+        budget.refused(left_at)
+        budget.hold(0)
+    assert budget.allowed == 90
+
+
+async def test_a_clean_window_gives_a_twentieth_back(clock: FakeClock) -> None:
+    """Slowly, for the reason is not known to be gone."""
+    budget = Budget(_LIMIT, clock)
+    for _ in range(2):
+        _refused(budget, clock)
+    seen = []
+    for _ in range(5):
+        clock.advance(_PER + 0.499)
+        seen.append(budget.allowed)
+        clock.advance(0.001)
+        seen.append(budget.allowed)
+    assert seen == [80, 85, 85, 90, 90, 95, 95, 100, 100, 100]
+
+
+@pytest.mark.parametrize(("requests", "least"), [(1, 1), (2, 1), (3, 2), (7, 4), (100, 50)])
+async def test_small_allowances_shrink_too_and_keep_their_half(
+    clock: FakeClock, requests: int, least: int
+) -> None:
+    """A tenth of three is one."""
+    budget = Budget(RateLimit(requests=requests, per=Duration(_PER), reserve=0), clock)
+    _refused(budget, clock)
+    assert budget.allowed == max(requests - max(requests // 10, 1), least)
+    for _ in range(9):
+        _refused(budget, clock)
+    assert budget.allowed == least
+
+
+@pytest.mark.parametrize(
+    ("boot", "step", "passed"),
+    [("first", 0, 100), ("first", -3600, 100), ("second", 0, 100), ("second", -3600, 0)],
+    ids=["same boot", "same boot, clock went back", "other boot", "other boot, clock went back"],
+)
+async def test_what_a_429_has_taught_survives_a_restart(
+    clock: FakeClock, boot: str, step: float, passed: float
+) -> None:
+    """By the same rule as the slots: else a restart would be a way around the pause."""
+    before = Budget(_LIMIT, clock)
+    _refused(before, clock)
+    before.hold(600)
+    learnt = before.learnt()
+    clock.advance(100)
+    if boot != clock.boot_id:
+        clock.reboot(boot)
+    clock.step(step)
+    budget = Budget(_LIMIT, clock)
+    budget.restore([], learnt)
+    assert (budget.held, budget.allowed, budget.left()) == (600 - passed, 90, 0)
+    clock.advance(600 - passed)
+    assert budget.left() == 90
+    clock.advance(_PER + 0.5 - 600)
+    assert budget.allowed == 95
+
+
+async def test_what_survives_once_survives_again(clock: FakeClock) -> None:
+    """A second restart must not begin the pause anew."""
+    before = Budget(_LIMIT, clock)
+    _refused(before, clock)
+    before.hold(600)
+    clock.reboot("second")
+    again = Budget(_LIMIT, clock)
+    again.restore([], before.learnt())
+    clock.advance(100)
+    third = Budget(_LIMIT, clock)
+    third.restore([], again.learnt())
+    assert third.held == 500
 
 
 async def test_a_restart_forgets_nothing(clock: FakeClock) -> None:

@@ -488,6 +488,8 @@ def test_what_says_just_what_this_version_does_is_not_warned_of(loaded: Loader) 
     )
     text += 'first_contact = "trust"\nvisit_updates = []\n'
     assert list(loaded(text).warnings()) == []
+    text += 'mode = "registration"\nregistration_path = "/v1/registration"\n'
+    assert list(loaded(text).warnings()) == []
 
 
 def test_a_source_that_goes_nowhere_is_warned_of(loaded: Loader) -> None:

@@ -10,6 +10,7 @@ from pipeline.errors import (
     LaneFailure,
     NoAnswer,
     NotYet,
+    Outdated,
     Reject,
     Retry,
     Skip,
@@ -20,7 +21,7 @@ from pipeline.errors import (
     Unreadable,
 )
 from pipeline.lane import Fate, Lane, LaneState, Verdict
-from tests.fakes import FakeClock
+from tests.fakes import NOON, FakeClock
 
 _DAYS = 86_400 * SECOND
 
@@ -203,3 +204,11 @@ def test_the_wait_of_a_throttled_lane_is_what_the_peer_asked_for(lane: Lane) -> 
     """Its Retry-After is a floor."""
     _judge(lane, Throttled("429", after=120))
     assert lane.breaker.wait() == 120
+
+
+def test_an_item_whose_source_cannot_be_asked_waits_and_does_not_age(lane: Lane) -> None:
+    """Its destination is well, and it is the source that is in trouble."""
+    verdict = _judge(lane, Outdated("ROLLER answered 500", after=60), attempts=9, since=0)
+    assert (verdict.fate, verdict.failed) == (Fate.BACK, False)
+    assert verdict.due_at == NOON + 60 * SECOND
+    assert (lane.state, lane.last_error) == (LaneState.UP, None)

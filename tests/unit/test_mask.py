@@ -63,6 +63,14 @@ def test_a_short_name_does_not_blacken_other_words() -> None:
     assert mask.text("also Online") == "also Online"
 
 
+def test_a_name_that_is_one_of_our_words_leaves_them_whole() -> None:
+    """One letter suffices: <e-mail> has an e of its own."""
+    for first, last in (("E", "Mail"), ("Name", "First"), ("e", "Phone")):
+        mask = Mask(guest(first=first, last=last), "GB")
+        text = f"{first} {last}, anna@example.com, +447400123456, {first}"
+        assert mask.text(text) == "<first name> <last name>, <e-mail>, <phone>, <first name>"
+
+
 def test_without_a_guest_only_addresses_are_hidden() -> None:
     """There may be none, and still an address in what the source says."""
     assert Mask(None, "").text("Anna, anna@example.com") == "Anna, <e-mail>"

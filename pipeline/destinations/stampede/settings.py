@@ -66,7 +66,7 @@ class StampedeSettings(Struct, frozen=True, kw_only=True):
 
     def unused(self) -> Iterator[str]:
         """Name what has no effect in this version, if it is given."""
-        if self.registration_path is not None:
+        if self.registration_path is not None and self.mode == "api":
             yield "registration_path"
         if self.visit_updates:
             yield "visit_updates"

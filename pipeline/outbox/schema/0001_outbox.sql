@@ -11,7 +11,8 @@ CREATE TABLE meta (
 ) STRICT, WITHOUT ROWID;
 -- One row per fact about this file: `seal`, the key of all keyed digests; `stamp`, the last try to
 -- write; `indexed`, the newest event in event_key; `restored_at`, when it was put back from a
--- backup, and `restored`, the same until the next start.
+-- backup, and `restored`, the same until the next start; `clock`, what the clocks were when they
+-- were last looked at.
 
 CREATE TABLE event (
     id               INTEGER PRIMARY KEY,
@@ -112,6 +113,9 @@ CREATE TABLE delivery (
     updated_at       INTEGER NOT NULL,
     -- When it may be taken next; while it is being sent, when its lease ends.
     due_at           INTEGER NOT NULL,
+    -- It was not due when it was last written. Once it is, a claim writes it anew: so whatever must
+    -- wait stands in nobody's way, and what is due stays so when the wall clock is set back.
+    held             INTEGER NOT NULL GENERATED ALWAYS AS (due_at > updated_at) VIRTUAL,
     attempts         INTEGER NOT NULL DEFAULT 0,
     first_failure_at INTEGER,
     -- It comes from no webhook, or was retried by hand: what it knows may be old.
@@ -119,18 +123,25 @@ CREATE TABLE delivery (
     -- The delivery that must end first: a guest before its bookings.
     waits_for        INTEGER REFERENCES delivery (id),
     superseded_by    INTEGER REFERENCES delivery (id),
+    -- Its age, as an order: its own, or that of an older one which it replaced, or which waits for
+    -- it. No clock has a part in it.
+    older            INTEGER,
+    place            INTEGER NOT NULL GENERATED ALWAYS AS (coalesce(older, id)) VIRTUAL,
     CHECK ((superseded_by IS NOT NULL) = (state = 'superseded')),
     CHECK (waits_for IS NULL OR state IN ('waiting', 'parked'))
 ) STRICT;
 -- An intent: what a destination is owed. It has no payload: that is made when a request may go out.
 
--- What may be taken has no `waits_for`; the rest of what waits is here for the view `backlog`.
-CREATE INDEX delivery_next ON delivery (destination, waits_for, priority, id)
-    WHERE state = 'waiting';
-CREATE INDEX delivery_least_tried ON delivery (destination, attempts, priority, id)
+-- What may be taken, in the order of going: each class and source is a line of its own.
+CREATE INDEX delivery_ready ON delivery (destination, priority, source, place)
+    WHERE state = 'waiting' AND waits_for IS NULL AND held = 0;
+CREATE INDEX delivery_least_tried ON delivery (destination, priority, attempts, place)
+    WHERE state = 'waiting' AND waits_for IS NULL AND held = 0;
+CREATE INDEX delivery_due ON delivery (destination, held, priority, due_at)
     WHERE state = 'waiting' AND waits_for IS NULL;
-CREATE INDEX delivery_due ON delivery (destination, priority, due_at)
-    WHERE state = 'waiting' AND waits_for IS NULL;
+-- What a step of the wall clock must be told: few, for most never fail.
+CREATE INDEX delivery_failed ON delivery (id)
+    WHERE first_failure_at IS NOT NULL AND state = 'waiting';
 CREATE INDEX delivery_sending ON delivery (destination, due_at) WHERE state = 'sending';
 CREATE INDEX delivery_waits_for ON delivery (waits_for) WHERE waits_for IS NOT NULL;
 CREATE INDEX delivery_parked ON delivery (destination, id) WHERE state = 'parked';
@@ -143,6 +154,17 @@ CREATE INDEX delivery_reference ON delivery (reference);
 -- For listings, as with events.
 CREATE INDEX delivery_listed ON delivery (destination, state);
 CREATE INDEX delivery_reason ON delivery (destination, state, reason) WHERE reason IS NOT NULL;
+
+-- What takes another's place in the line stands where that stood: a booking that changes every day
+-- would else never be told in a backlog of two. So does the guest for whom a booking waits.
+CREATE TRIGGER place_taken AFTER UPDATE OF superseded_by ON delivery
+WHEN NEW.superseded_by IS NOT NULL AND OLD.state = 'waiting' BEGIN
+    UPDATE delivery SET older = NEW.place WHERE id = NEW.superseded_by AND place > NEW.place;
+END;
+CREATE TRIGGER place_lent AFTER UPDATE OF waits_for ON delivery
+WHEN NEW.waits_for IS NOT NULL BEGIN
+    UPDATE delivery SET older = NEW.place WHERE id = NEW.waits_for AND place > NEW.place;
+END;
 
 CREATE TABLE told (
     destination  TEXT NOT NULL,
@@ -245,6 +267,32 @@ CREATE TRIGGER delivery_added AFTER INSERT ON delivery BEGIN
     INSERT INTO counter (what, owner, state, n) VALUES ('delivery', NEW.destination, NEW.state, 1)
         ON CONFLICT DO UPDATE SET n = n + 1;
 END;
+
+-- What waits or is being sent, for the estimates: its class and kind tell how many requests it is.
+CREATE TABLE owed (
+    destination TEXT    NOT NULL,
+    priority    INTEGER NOT NULL,
+    kind        TEXT    NOT NULL,
+    n           INTEGER NOT NULL,
+    PRIMARY KEY (destination, priority, kind)
+) STRICT, WITHOUT ROWID;
+
+CREATE TRIGGER owed_added AFTER INSERT ON delivery WHEN NEW.state IN ('waiting', 'sending') BEGIN
+    INSERT INTO owed (destination, priority, kind, n)
+        VALUES (NEW.destination, NEW.priority, NEW.kind, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
+CREATE TRIGGER owed_ended AFTER UPDATE OF state, priority ON delivery
+WHEN OLD.state IN ('waiting', 'sending')
+ AND (NEW.state NOT IN ('waiting', 'sending') OR NEW.priority <> OLD.priority) BEGIN
+    UPDATE owed SET n = n - 1
+        WHERE destination = OLD.destination AND priority = OLD.priority AND kind = OLD.kind;
+END;
+CREATE TRIGGER owed_again AFTER UPDATE OF state, priority ON delivery
+WHEN NEW.state IN ('waiting', 'sending')
+ AND (OLD.state NOT IN ('waiting', 'sending') OR NEW.priority <> OLD.priority) BEGIN
+    INSERT INTO owed (destination, priority, kind, n)
+        VALUES (NEW.destination, NEW.priority, NEW.kind, 1) ON CONFLICT DO UPDATE SET n = n + 1;
+END;
 CREATE TRIGGER delivery_moved AFTER UPDATE OF state ON delivery WHEN OLD.state <> NEW.state BEGIN
     UPDATE counter SET n = n - 1
         WHERE what = 'delivery' AND owner = OLD.destination AND state = OLD.state;
@@ -252,12 +300,19 @@ CREATE TRIGGER delivery_moved AFTER UPDATE OF state ON delivery WHEN OLD.state <
         ON CONFLICT DO UPDATE SET n = n + 1;
 END;
 
--- The allowance of each destination as it is configured now, for the view `budget`.
 CREATE TABLE allowance (
     destination TEXT    PRIMARY KEY,
     requests    INTEGER NOT NULL,
-    window_us   INTEGER NOT NULL
+    window_us   INTEGER NOT NULL,
+    -- What an answer 429 has taught: how many twentieths of `requests` were not to be used when the
+    -- last one came, and for how long nothing; when that was, as of an attempt. NULL before any.
+    twentieths  INTEGER,
+    hold_us     INTEGER,
+    learnt_at   INTEGER,
+    learnt_boot INTEGER,
+    boot_id     TEXT
 ) STRICT, WITHOUT ROWID;
+-- The allowance of each destination, as it is configured now.
 
 -- The views. Times are ISO 8601 UTC, ids are text, and nothing in them names a person.
 
@@ -307,5 +362,7 @@ SELECT destination, window_us / 1e6 AS window_s, requests AS limit_requests,
           WHERE attempt.destination = bound.destination AND outcome = 'open'
             AND started_at + timeout_us > since) AS used
 FROM (SELECT destination, window_us, requests,
-             CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER) - window_us AS since
+             -- With the margin that `Budget` adds, so that both count the same.
+             CAST((julianday('now') - 2440587.5) * 86400e6 AS INTEGER)
+             - window_us - min(500000, window_us / 200) AS since
       FROM allowance) AS bound;

@@ -1,0 +1,113 @@
+"""The times of what waits, when the wall clock that they were read from is set anew.
+
+A stored time is one of the wall clock. Set back by an hour, work would be an hour late; set ahead,
+each retry would come at once and be the last one, for it would seem to have failed for days.
+"""
+
+import sqlite3
+from collections.abc import Sequence
+
+import msgspec
+
+from pipeline.outbox import Reading
+from pipeline.outbox.file import Readers
+from pipeline.outbox.query import rows
+from pipeline.outbox.writer import Writer
+
+#: Rows that are changed in one transaction, so that webhooks do not wait for it.
+_AT_ONCE = 500
+
+#: Each gives a row's id and a time that was written with it, to see whether it is still the same.
+#: What the clock as it is now has written, from ?2 to ?1, is left alone; ?3 no clock has reached.
+_EVENTS = """
+    SELECT id, updated_at FROM event
+    WHERE source IN (SELECT owner FROM counter WHERE what = 'event')
+      AND state IN ('waiting', 'processing') AND due_at > ?3
+      AND updated_at NOT BETWEEN ?2 AND ?1
+"""
+_MOVE_EVENT = """
+    UPDATE event SET due_at = due_at + ?1, first_failure_at = first_failure_at + ?1
+    WHERE id = ?2 AND updated_at = ?3 AND state IN ('waiting', 'processing')
+"""
+#: Those that are not held are due, whatever the time.
+_DELIVERIES = """
+    SELECT id, updated_at FROM delivery INDEXED BY delivery_failed
+    WHERE first_failure_at IS NOT NULL AND state = 'waiting'
+      AND updated_at NOT BETWEEN ?2 AND ?1
+    UNION
+    SELECT id, updated_at FROM delivery INDEXED BY delivery_due
+    WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery')
+      AND held = 1 AND priority IN (1, 2, 3, 4, 5, 6) AND state = 'waiting' AND waits_for IS NULL
+      AND updated_at NOT BETWEEN ?2 AND ?1
+    UNION
+    SELECT id, updated_at FROM delivery INDEXED BY delivery_sending
+    WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery') AND state = 'sending'
+      AND updated_at NOT BETWEEN ?2 AND ?1
+"""
+_MOVE_DELIVERY = """
+    UPDATE delivery SET due_at = due_at + ?1 * held, updated_at = updated_at + ?1 * held,
+                        first_failure_at = first_failure_at + ?1
+    WHERE id = ?2 AND updated_at = ?3 AND state IN ('waiting', 'sending')
+"""
+#: Fetched at a time that is still to come: whatever is fetched next would seem to be older.
+_SUBJECTS = """
+    SELECT id, as_of FROM subject
+    WHERE kind IN ('guest', 'venue') AND doc IS NOT NULL AND as_of > ?1
+"""
+_MOVE_SUBJECT = "UPDATE subject SET as_of = as_of + ?1 WHERE id = ?2 AND as_of = ?3"
+
+
+class SqliteTimes:
+    """What the outbox knows of the clocks."""
+
+    def __init__(self, writer: Writer, readers: Readers) -> None:
+        self._writer = writer
+        self._readers = readers
+
+    async def seen(self) -> Reading | None:
+        """Tell what the clocks were when they were last noted."""
+        row = await self._readers.row("SELECT value FROM meta WHERE name = 'clock'")
+        return None if row is None else msgspec.json.decode(row[0], type=Reading)
+
+    async def note(self, reading: Reading) -> None:
+        """Note what the clocks are."""
+
+        def unit(connection: sqlite3.Connection) -> None:
+            rows(
+                connection,
+                """INSERT INTO meta (name, value) VALUES ('clock', ?)
+                   ON CONFLICT DO UPDATE SET value = excluded.value""",
+                (msgspec.json.encode(reading),),
+            )
+
+        await self._writer.do(unit)
+
+    async def shift(self, step: int, reading: Reading, *, since: int) -> int:
+        """Move what waits by a step of the wall clock, some rows at a time; give how many.
+
+        The reading is noted in an order in which a crash in between makes a retry come too early,
+        and nothing too late.
+        """
+        if step > 0:
+            await self.note(reading)
+        moved = 0
+        wanted = (reading.at, since, min(reading.at, reading.at - step))
+        for found, used, move in (
+            (_EVENTS, 3, _MOVE_EVENT),
+            (_DELIVERIES, 2, _MOVE_DELIVERY),
+            (_SUBJECTS, 1, _MOVE_SUBJECT),
+        ):
+            listed = await self._readers.rows(found, wanted[:used])
+            for start in range(0, len(listed), _AT_ONCE):
+                moved += await self._move(move, step, listed[start : start + _AT_ONCE])
+        if step < 0:
+            await self.note(reading)
+        return moved
+
+    async def _move(self, sql: str, step: int, listed: Sequence[tuple[int, int]]) -> int:
+        def unit(connection: sqlite3.Connection) -> int:
+            before = connection.total_changes
+            connection.executemany(sql, [(step, number, time) for number, time in listed])
+            return connection.total_changes - before
+
+        return await self._writer.do(unit)

@@ -1,0 +1,294 @@
+"""What guests have agreed to, from ROLLER to Stampede, through everything that happens there."""
+
+import sqlite3
+
+import pytest
+
+from tests.e2e.world import World, told
+from tests.waiting import until
+
+_THEN = "2026-06-01T10:00:00Z"
+_DELIVERED = "SELECT count(*) FROM deliveries WHERE state = 'delivered'"
+_CHANNELS = ("data", "email", "sms")
+_YES = {"acceptMarketing": True, "acceptMarketingSMS": True}
+_NO = {"acceptMarketing": False, "acceptMarketingSMS": False}
+
+
+async def _booked(here: World, customer: int, booking: str = "one", **change: object) -> None:
+    """Have ROLLER send a booking of this guest, and wait until nothing is owed."""
+    await here.book(booking={"uniqueId": booking, "customerId": customer, **change})
+    await here.settled()
+
+
+async def _change_at_roller(here: World, customer: int, **fields: object) -> None:
+    await here.control("roller", "guests", {"customerId": customer, "guest": fields})
+
+
+async def _change_at_stampede(here: World, **change: object) -> None:
+    await here.control("stampede", "guests", {"email": "ada@example.com", **change})
+
+
+async def _consents(here: World) -> list[bool]:
+    [guest] = (await here.state("stampede"))["guests"]
+    return [guest[f"{channel}_opt_in"] for channel in _CHANNELS]
+
+
+async def _calls(here: World, since: int = 0) -> list[tuple[str, str]]:
+    """Give the requests to Stampede, without guests' ids and the token's."""
+    found = [(one["method"], one["path"]) for one in await here.requests("stampede")]
+    [guest] = (await here.state("stampede"))["guests"]
+    return [
+        (method, path.replace(guest["id"], "ID"))
+        for method, path in found[since:]
+        if path != "/oauth/token"
+    ]
+
+
+async def _until(here: World, sql: str, count: int) -> None:
+    """Wait until a count in the outbox has come so far."""
+    await until(lambda: here.rows(sql)[0][0] >= count, timeout=20.0)
+
+
+def _age_guests(here: World, customer: int) -> None:
+    """Have a guest's details fetched a little more than a quarter of an hour ago."""
+    with sqlite3.connect(here.outbox) as connection:
+        connection.execute(
+            "UPDATE subject SET as_of = as_of - 901000000 WHERE kind = 'guest' AND key = ?",
+            (str(customer),),
+        )
+    connection.close()
+
+
+def _age_what_was_seen(here: World) -> None:
+    """Have Stampede told of a guest so long ago that it must be asked again."""
+    with sqlite3.connect(here.outbox, timeout=5) as connection:
+        connection.execute(
+            """UPDATE told SET doc = json_set(doc, '$.seen.at', json_extract(doc, '$.seen.at')
+                                                                - 901000000)
+               WHERE kind = 'guest'"""
+        )
+    connection.close()
+
+
+async def test_a_new_guest_is_looked_up_and_costs_six_requests(here: World) -> None:
+    """One more than with trust, so that nobody is subscribed again by an old yes."""
+    here.checking()
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", **_YES)
+        await _booked(here, customer, status="Paid", source="VenueManager", channel="Online")
+        paths = here.rows("SELECT path FROM attempts")
+    assert await _calls(here) == [
+        ("GET", "/v1/guests"),
+        ("POST", "/v1/guests"),
+        ("POST", "/v1/guests/ID/booking"),
+        *[("PUT", "/v1/guests/ID/tags")] * 3,
+    ]
+    assert await _consents(here) == [True, True, True]
+    assert not [path for [path] in paths if "@" in path or "%40" in path]
+
+
+@pytest.mark.parametrize("said", [_YES, _NO], ids=["yes", "no"])
+async def test_a_guest_whom_stampede_knows_keeps_what_was_said_there(
+    here: World, said: dict[str, bool]
+) -> None:
+    """They signed up at the venue's Wi-Fi, and took one thing back since."""
+    here.checking()
+    async with here.running():
+        await _change_at_stampede(here, data_opt_in=True, email_opt_in=False, sms_opt_in=True)
+        customer = await here.guest(email="Ada@example.com", firstName="Ada", **said)
+        await _booked(here, customer)
+    assert await _consents(here) == [True, False, True]
+    [guest] = (await here.state("stampede"))["guests"]
+    assert guest["first"] == "Ada"
+
+
+async def test_an_opt_out_at_stampede_outlives_every_change_at_roller_but_a_new_yes(
+    here: World,
+) -> None:
+    """A repeated yes is how a sync subscribes thousands again."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", **_YES)
+        await _booked(here, customer)
+        await _change_at_stampede(here, email_opt_in=False)
+        _age_what_was_seen(here)
+        await _change_at_roller(here, customer, phone="0121 234 5678")
+        await _booked(here, customer, "two")
+        assert await _consents(here) == [True, False, True]
+        [guest] = (await here.state("stampede"))["guests"]
+        assert guest["phone"] == "+441212345678"
+
+        await _change_at_roller(here, customer, **_NO)
+        await _booked(here, customer, "three")
+        assert await _consents(here) == [False, False, False]
+        await _change_at_roller(here, customer, **_YES)
+        await _booked(here, customer, "four")
+        assert await _consents(here) == [True, True, True]
+
+
+async def test_an_opt_out_is_a_delivery_of_its_own_and_needs_no_change_of_the_booking(
+    here: World,
+) -> None:
+    """ROLLER sends nothing when consent alone changes, so any message must do."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", **_YES)
+        await _booked(here, customer, reference="9774710")
+        before = len(await here.requests("stampede"))
+        await _change_at_roller(here, customer, **_NO)
+        await _booked(here, customer, status="Paid")
+        assert await _consents(here) == [False, False, False]
+        assert ("POST", "/v1/guests") in await _calls(here, before)
+    found = here.rows("SELECT priority, state FROM deliveries WHERE kind = 'consent'")
+    assert found == [(1, "delivered")]
+
+
+async def test_a_guest_who_was_deleted_at_stampede_is_made_again_with_the_booking(
+    here: World,
+) -> None:
+    """The id that was remembered is of nobody now."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", **_YES)
+        await _booked(here, customer)
+        await _change_at_stampede(here, delete=True)
+        await _booked(here, customer, status="PartiallyPaid")
+        state = await here.state("stampede")
+        assert [guest["email"] for guest in state["guests"]] == ["ada@example.com"]
+        assert told(state)["one"] == ("active", "ada@example.com")
+        assert "PartiallyPaid" in state["guests"][0]["tags"]
+    assert here.rows("SELECT count(*) FROM parked") == [(0,)]
+
+
+async def test_details_that_became_old_while_they_waited_are_fetched_again(here: World) -> None:
+    """Stampede was down for an hour, and the guest has taken the consent back meanwhile."""
+    customer = await here.guest(email="ada@example.com", firstName="Ada", **_YES)
+    async with here.running():
+        await here.control("stampede", "faults", {"kind": "500", "rate": 1})
+        await here.book(booking={"uniqueId": "one", "customerId": customer})
+        await _until(here, "SELECT count(*) FROM events WHERE state = 'done'", 1)
+    _age_guests(here, customer)
+    await _change_at_roller(here, customer, firstName="Adele", **_NO)
+    await here.clear_faults("stampede")
+    async with here.running():
+        await here.settled()
+    [guest] = (await here.state("stampede"))["guests"]
+    assert guest["first"] == "Adele"
+    assert await _consents(here) == [False, False, False]
+
+
+async def test_old_details_wait_for_roller_and_the_rest_goes_on(here: World) -> None:
+    """That ROLLER is down is no trouble of Stampede's."""
+    async with here.running():
+        old = await here.guest(email="ada@example.com", firstName="Ada")
+        new = await here.guest(email="bea@example.com", firstName="Bea")
+        await here.control("stampede", "faults", {"kind": "500", "rate": 1})
+        await here.book(booking={"uniqueId": "one", "customerId": old})
+        await here.book(booking={"uniqueId": "two", "customerId": new})
+        await _until(here, "SELECT count(*) FROM events WHERE state = 'done'", 2)
+    _age_guests(here, old)
+    await here.control("roller", "faults", {"kind": "500", "rate": 1})
+    await here.clear_faults("stampede")
+    async with here.running():
+        await _until(here, _DELIVERED, 4)
+        status = await here.status()
+        assert status.destinations["stampede"].state == "up"
+        state = await here.state("stampede")
+    assert [guest["email"] for guest in state["guests"]] == ["bea@example.com"]
+    [[reason]] = here.rows(
+        "SELECT reason FROM deliveries WHERE kind = 'guest' AND state = 'waiting'"
+    )
+    assert "fetched anew" in reason
+
+
+async def test_the_status_tag_follows_the_booking(here: World) -> None:
+    """Who has paid must not be reminded to."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        await _booked(here, customer, status="Unpaid", source="VenueManager", channel="Online")
+        await _change_at_stampede(here)
+        await _booked(here, customer, status="Paid", source="VenueManager", channel="Online")
+    [guest] = (await here.state("stampede"))["guests"]
+    assert sorted(guest["tags"]) == ["Online", "Paid", "VenueManager"]
+
+
+async def test_a_change_of_the_guest_alone_goes_with_an_unchanged_booking(here: World) -> None:
+    """ROLLER names the guest, and says not what has changed."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", phone="07400 123456")
+        await here.book(booking={"uniqueId": "one", "customerId": customer}, event_date=_THEN)
+        await here.settled()
+        await _change_at_roller(here, customer, phone="0121 234 5678")
+        await here.book(booking={"uniqueId": "one"}, event_date=_THEN)
+        await here.settled()
+    [guest] = (await here.state("stampede"))["guests"]
+    assert guest["phone"] == "+441212345678"
+    assert here.rows("SELECT reason FROM deliveries WHERE state = 'skipped'") == [("already told",)]
+
+
+async def test_a_booking_does_not_wait_for_a_change_of_a_guest_whom_stampede_has(
+    here: World,
+) -> None:
+    """A phone number is less urgent than a booking."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", phone="07400 123456")
+        await _booked(here, customer)
+        _age_what_was_seen(here)
+        await here.control("stampede", "faults", {"kind": "500", "rate": 1, "method": "GET"})
+        await _change_at_roller(here, customer, phone="0121 234 5678")
+        await here.book(booking={"uniqueId": "two", "customerId": customer})
+        await _until(here, _DELIVERED + " AND kind = 'booking'", 2)
+        assert here.rows(_DELIVERED + " AND kind = 'guest'") == [(1,)]
+
+
+async def test_a_guest_who_is_gone_is_asked_for_by_the_e_mail_and_made_again(here: World) -> None:
+    """The id leads nowhere, and asking for it again and again would spend the allowance."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", **_YES)
+        await here.book(booking={"uniqueId": "one", "customerId": customer}, event_date=_THEN)
+        await here.settled()
+        await _change_at_stampede(here, delete=True)
+        _age_what_was_seen(here)
+        before = len(await here.requests("stampede"))
+        await _change_at_roller(here, customer, firstName="Adele")
+        await here.book(booking={"uniqueId": "one"}, event_date=_THEN)
+        await here.settled()
+    methods = [one["method"] for one in (await here.requests("stampede"))[before:]]
+    assert methods == ["GET", "GET", "POST"]
+    [guest] = (await here.state("stampede"))["guests"]
+    assert guest["first"] == "Adele"
+    assert await _consents(here) == [True, True, True]
+
+
+@pytest.mark.parametrize(("others", "parked"), [(30, 0), (110, 1)])
+async def test_a_guest_is_looked_for_on_some_pages_and_not_for_ever(
+    here: World, others: int, parked: int
+) -> None:
+    """The sandbox finds whatever holds the text, twenty-five to a page."""
+    here.checking()
+    for number in range(others):
+        change = {"email": f"{number}ada@example.com", "email_opt_in": True}
+        await here.control("stampede", "guests", change)
+    await _change_at_stampede(here, email_opt_in=True)
+    async with here.running():
+        customer = await here.guest(email="ada@example.com", **_NO)
+        await _booked(here, customer)
+    found = here.rows("SELECT count(*) FROM parked WHERE reason LIKE '%first 4 pages%'")
+    assert found == [(parked,)]
+    if not parked:
+        guests = (await here.state("stampede"))["guests"]
+        assert all(guest["email_opt_in"] for guest in guests), "nor does it match somebody else"
+
+
+async def test_a_guest_whom_roller_has_forgotten_meanwhile_is_not_told(here: World) -> None:
+    """They may have asked to be erased, while Stampede was down."""
+    customer = await here.guest(email="ada@example.com")
+    async with here.running():
+        await here.control("stampede", "faults", {"kind": "500", "rate": 1})
+        await here.book(booking={"uniqueId": "one", "customerId": customer})
+        await _until(here, "SELECT count(*) FROM events WHERE state = 'done'", 1)
+    _age_guests(here, customer)
+    await here.control("roller", "guests", {"customerId": customer, "delete": True})
+    await here.clear_faults("stampede")
+    async with here.running():
+        await here.settled()
+    assert (await here.state("stampede"))["guests"] == []
+    reasons = here.rows("SELECT DISTINCT state, reason FROM deliveries")
+    assert reasons == [("skipped", "customer not known")]

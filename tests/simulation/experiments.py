@@ -1,0 +1,177 @@
+"""What must hold of the allowance, as experiments; the tests run small ones, `make bench` whole."""
+
+import asyncio
+import tempfile
+from collections.abc import Awaitable, Callable, Sequence
+from pathlib import Path
+
+from msgspec import Struct
+
+from pipeline.model import Action
+from pipeline.simulation.loop import simulate
+from pipeline.simulation.mishaps import Mishaps, befall
+from pipeline.simulation.outcome import waits
+from pipeline.simulation.traffic import Habits, Happening, happenings
+from pipeline.simulation.world import Setup, World
+
+DAY = 86_400.0
+
+#: Of a backfill or a flood: booking and guest numbers that no other traffic has.
+_OTHERS = 1_000_000
+
+
+def run(setup: Setup, play: Callable[[World], Awaitable[None]]) -> World:
+    """Start a world, let something happen in it, stop it, and give it to be looked at."""
+
+    async def main(folder: Path) -> World:
+        world = World(setup, folder)
+        await world.machine.start()
+        await play(world)
+        await world.machine.stop()
+        return world
+
+    with tempfile.TemporaryDirectory(prefix="pipeline-simulation-") as folder:
+        return simulate(main(Path(folder)))
+
+
+class Kept(Struct, frozen=True, kw_only=True):
+    """What became of an allowance in random traffic with mishaps."""
+
+    requests: int
+    refused: int
+    busiest: int
+    #: Whether nothing is owed any more, and what is not told as it is.
+    finished: bool
+    differences: Sequence[str]
+    #: What was logged of what nobody foresaw.
+    unexpected: Sequence[str]
+
+
+def keep_the_allowance(
+    setup: Setup, mishaps: Mishaps, *, days: float, bookings_per_day: float
+) -> Kept:
+    """Let random traffic meet restarts, crashes and clock steps, and let all be delivered."""
+    finished: list[bool] = []
+
+    async def play(world: World) -> None:
+        habits = Habits(bookings_per_day=bookings_per_day / setup.venues)
+        async with asyncio.TaskGroup() as tasks:
+            for venue in world.venues:
+                planned = happenings(habits, days, world.dice(f"traffic {venue}"))
+                tasks.create_task(world.play(venue, planned))
+            tasks.create_task(befall(world.machine, mishaps, days, world.dice("mishaps")))
+        finished.append(await world.finish(5 * DAY))
+
+    world = run(setup, play)
+    complaints = world.machine.complaints.getvalue().splitlines()
+    return Kept(
+        requests=sum(one.requests for one in world.stampedes.values()),
+        refused=world.refused(),
+        busiest=max(one.peer.window.peak for one in world.stampedes.values()),
+        finished=finished == [True],
+        differences=world.differences(),
+        unexpected=[line for line in complaints if "unexpected" in line],
+    )
+
+
+def share_used(setup: Setup, *, hours: float, waiting: int) -> float:
+    """Tell what share of requests - reserve is used while old bookings wait.
+
+    Counted after the first window, over whole windows of what Stampede allows.
+    """
+    begun, end = 0.0, 0.0
+
+    async def play(world: World) -> None:
+        nonlocal begun, end
+        await world.owe("venue-0", _bookings(waiting))
+        begun = asyncio.get_running_loop().time() + setup.per
+        windows = int(hours * 3600 / setup.per)
+        end = begun + windows * setup.per
+        await asyncio.sleep(end - asyncio.get_running_loop().time())
+
+    world = run(setup, play)
+    assert world.watch.open, "there was work to the end"
+    assert world.refused() == 0
+    left = [at for at in world.watch.left["stampede-0"] if begun <= at < end]
+    reserve = min(setup.requests // 5, 20) if setup.reserve is None else setup.reserve
+    return len(left) / ((setup.requests - reserve) * (end - begun) / setup.per)
+
+
+def newcomers_wait(
+    setup: Setup, *, days: float, waiting: int, per_window: float, returning: float
+) -> float:
+    """Tell, at the 99th percentile, the seconds until a new booking's first request leaves.
+
+    While a backfill waits, and after the first window.
+    """
+
+    async def play(world: World) -> None:
+        await world.owe("venue-0", _bookings(waiting))
+        habits = Habits(
+            bookings_per_day=per_window * DAY / setup.per,
+            returning=returning,
+            changed=0.0,
+            cancelled=0.0,
+            by_hour=False,
+        )
+        await world.play("venue-0", happenings(habits, days, world.dice("traffic")))
+        await asyncio.sleep(60.0)
+
+    world = run(setup, play)
+    assert world.watch.open, "the backfill waits to the end"
+    now = days * DAY + 60.0
+    found = waits(
+        (now if way.first_left is None else way.first_left) - way.accepted
+        for way in world.watch.ways.values()
+        if way.priority == 2 and way.accepted > setup.per
+    )
+    assert found.p99 is not None
+    return found.p99
+
+
+def others_wait(setup: Setup, *, hours: float, per_hour: float, flood: int) -> float:
+    """Tell the median of the seconds until a new booking's first request leaves.
+
+    Of all venues but the first, which sends `flood` events at five a second after an hour; a
+    booking that has not gone by the end has waited until then.
+    """
+
+    async def play(world: World) -> None:
+        habits = Habits(
+            bookings_per_day=per_hour * 24, returning=0.0, changed=0.0, cancelled=0.0, by_hour=False
+        )
+        async with asyncio.TaskGroup() as tasks:
+            for venue in world.venues[1:]:
+                planned = happenings(habits, hours / 24, world.dice(f"traffic {venue}"))
+                tasks.create_task(world.play(venue, planned))
+            tasks.create_task(world.play("venue-0", _bookings(flood, since=3600.0, every=0.2)))
+        await asyncio.sleep(max(hours * 3600 - asyncio.get_running_loop().time(), 0.0))
+
+    world = run(setup, play)
+    end = hours * 3600
+    seen = {
+        (event, name): at
+        for event, (at, source) in world.watch.came.items()
+        for name in world.stampedes
+        if source != "venue-0" and at > 3600.0
+    }
+    left = {
+        (event, name): way.first_left
+        for (name, event, priority), way in world.watch.ways.items()
+        if priority == 2 and way.first_left is not None
+    }
+    found = waits(max(left.get(key, end) - at, 0.0) for key, at in seen.items())
+    assert found.median is not None
+    return found.median
+
+
+def _bookings(count: int, *, since: float = 0.0, every: float = 0.0) -> list[Happening]:
+    return [
+        Happening(
+            at=since + number * every,
+            booking=_OTHERS + number,
+            action=Action.CREATED,
+            guest=_OTHERS + number,
+        )
+        for number in range(count)
+    ]
