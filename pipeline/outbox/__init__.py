@@ -463,7 +463,7 @@ class Records(Protocol):
         """Tell when an event may be taken next."""
 
     async def in_doubt(self, destination: str | None) -> int:
-        """Count the parked deliveries of unknown outcome, which a retry of all leaves out."""
+        """Count the parked deliveries of unknown outcome, which a retry of all leaves alone."""
 
 
 class Repair(Protocol):

@@ -106,7 +106,8 @@ async def test_a_client_that_hangs_up_leaves_its_message(here: Here) -> None:
     _, writer = await here.webhooks.connect()
     writer.write(_plain())
     writer.close()
-    await until(here.rows)
+    await until(here.log)
+    assert here.rows()
     assert {line["level"] for line in here.log()} == {"info"}
 
 

@@ -1,7 +1,6 @@
 """Personal data is taken out of what a peer says."""
 
 import re
-import time
 from datetime import date
 
 import pytest
@@ -57,11 +56,13 @@ def test_a_long_text_is_cut() -> None:
 
 
 @pytest.mark.parametrize("part", ["a", "&amp;", "%2525", "1 ", '"', "\ufdfa", "a@"])
-def test_a_huge_text_takes_no_time(part: str) -> None:
+def test_of_a_huge_text_no_more_is_looked_at_than_may_be_shown(part: str) -> None:
     """The event loop would stand still meanwhile."""
-    began = time.perf_counter()
-    redact(part * 1_000_000, ["Anna", *private(Guest(customer="c", first=part * 1_000_000))])
-    assert time.perf_counter() - began < 1.0
+    shown = {
+        redact(part * count, ["Anna", *private(Guest(customer="c", first=part * count))])
+        for count in (10_000, 100_000)
+    }
+    assert len(shown) == 1
 
 
 def test_what_stands_where_a_text_is_cut_does_not_show() -> None:
