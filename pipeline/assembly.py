@@ -4,7 +4,6 @@ import random
 from collections.abc import Mapping
 from typing import Protocol
 
-import aiohttp
 from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
@@ -26,7 +25,7 @@ from pipeline.plugin import Destination, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
 from pipeline.tokens import Tokens, fingerprint
-from pipeline.wire import PeerSession
+from pipeline.wire import Http, PeerSession
 
 #: Ids that wait in memory between two stages; the rest waits in the outbox.
 _FEED = 1000
@@ -68,7 +67,7 @@ class Peers(Protocol):
 class PeersOnTheWire:
     """The peers as they are: reached by HTTP."""
 
-    def __init__(self, http: aiohttp.ClientSession, tokens: Tokens) -> None:
+    def __init__(self, http: Http, tokens: Tokens) -> None:
         self.meters = Meters()
         self._http = http
         self._tokens = tokens
@@ -172,7 +171,7 @@ class Assembly:
 def peer_session(
     name: str,
     settings: SourceSettings | DestinationSettings,
-    http: aiohttp.ClientSession,
+    http: Http,
     tokens: Tokens,
     meters: Meters | None = None,
 ) -> PeerSession:

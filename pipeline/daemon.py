@@ -38,6 +38,8 @@ _PROVE_EVERY = 5.0
 #: Seconds between two counts of all rows: some tenths of a second for a million.
 _COUNT_EVERY = 600.0
 
+_IDS_A_LINE = 500
+
 #: Microseconds for which attempts are kept at least, whatever `keep`: the longest allowance's
 #: window is a day.
 _LEDGER = 3 * 86_400 * SECOND
@@ -89,8 +91,10 @@ async def _park_unconfigured(config: Config, outbox: Outbox, clock: Clock, log: 
         for source in destination.source_names()
     ]
     parked = await outbox.park_unconfigured(list(config.sources), pairs, now=clock.now())
-    if parked:
-        log.warning("parked", items=parked, reason="not configured")
+    for what, ids in (("events", parked.events), ("deliveries", parked.deliveries)):
+        for start in range(0, len(ids), _IDS_A_LINE):
+            some = {what: ids[start : start + _IDS_A_LINE]}
+            log.warning("parked", **some, reason="not configured")
 
 
 class _Daemon:

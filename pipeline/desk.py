@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from msgspec import Struct
 
+from pipeline.chronicle import chronicle
 from pipeline.clock import Clock
 from pipeline.log import Log
 from pipeline.outbox import Changed, Records, Repair
@@ -81,8 +82,14 @@ class Desk:
         if changed.ids:
             self._wake()
             if self._log is not None:
-                self._log.info(what, ids=changed.ids)
+                self._note(self._log, what, changed)
         return changed
+
+    def _note(self, log: Log, what: str, changed: Changed) -> None:
+        numbers = [int(name[1:]) for name in changed.ids]
+        is_event = changed.ids[0].startswith("e")
+        log.info(what, **{"events" if is_event else "deliveries": numbers})
+        chronicle(log, changed.superseded)
 
 
 def _batch(changed: Changed, before: int) -> Batch:

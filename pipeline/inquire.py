@@ -6,7 +6,6 @@ only, and what is made here for a destination cannot reach anybody.
 
 from contextlib import suppress
 
-from aiohttp import ClientSession
 from msgspec import Struct
 
 from pipeline.assembly import peer_session, source_traits
@@ -20,7 +19,7 @@ from pipeline.plugin import Call, Destination, Reply, Source, VenueDetails
 from pipeline.plugins import make_destination, make_source
 from pipeline.preview import Subject
 from pipeline.tokens import Tokens, tokens_beside
-from pipeline.wire import client
+from pipeline.wire import Http, client
 
 
 class _Nowhere:
@@ -171,7 +170,7 @@ def _offline(config: Config, name: str) -> Source:
     return make_source(name, config.sources[name], _Nowhere())
 
 
-def _online(config: Config, name: str, http: ClientSession, clock: Clock) -> Source:
+def _online(config: Config, name: str, http: Http, clock: Clock) -> Source:
     """Make the source with the daemon's token, if there is one; a new one is not kept."""
     tokens = Tokens(tokens_beside(config.outbox.path), clock, writes=False)
     settings = config.sources[name]

@@ -37,6 +37,8 @@ class Call(Struct, frozen=True, kw_only=True):
     body: bytes | None = None
     #: What must not be shown of an answer that quotes it, secrets too; it is not sent by itself.
     private: tuple[str, ...] = ()
+    #: It needs a connection of its own: see `Request.once`.
+    once: bool = False
 
 
 class Reply(Struct, frozen=True, kw_only=True):

@@ -189,11 +189,13 @@ class Receiver:
         result = "duplicate" if receipt.duplicate else _RESULTS[arrival.state]
         self._meters.events[name, arrival.kind, result] += 1
         if receipt.duplicate:
-            self._log.info("received again", source=name, key=arrival.key)
+            self._log.info("received again", event=receipt.event, source=name, key=arrival.key)
             return
         self._log.info("received", event=receipt.event, source=name, kind=arrival.kind)
         if arrival.state is EventState.WAITING:
             door.arrivals.offer(receipt.event)
+        else:
+            self._log.warning("parked", event=receipt.event, reason=arrival.reason)
 
     def _arrival(self, name: str, door: Door, body: Body) -> Arrival:
         envelope, trouble = _OTHER, None if body.whole else "too_large"

@@ -47,10 +47,9 @@ _ESCAPED = 3
 def redact(text: str, told: Iterable[str] = ()) -> str:
     """Replace what the request told (`told`), e-mails and long numbers by "…"; cut at 300."""
     is_cut = len(text) > _LONGEST_READ
-    text = _plain(text[:_LONGEST_READ])
-    if len(text) > _LONGEST_READ:  # some characters are short for many
-        is_cut, text = True, text[:_LONGEST_READ]
-    spans = sorted(_spans(text, [_plain(one[:_LONGEST_READ]) for one in told]))
+    text = _plain(text)
+    is_cut |= len(text) == _LONGEST_READ  # some characters are short for many
+    spans = sorted(_spans(text, [_plain(one) for one in told]))
     if is_cut:
         text = text[: max(len(text) - _RAGGED, 0)]
     return _shown("".join(_between(text, spans)), _LONGEST)
@@ -64,7 +63,7 @@ def printable(text: str) -> str:
 def private(guest: Guest) -> tuple[str, ...]:
     """Give what a guest may be known by, names also word by word."""
     names = [name for name in (guest.first, guest.last) if name]
-    words = [word for name in names for word in re.findall(r"\w+", _plain(name[:_LONGEST_READ]))]
+    words = [word for name in names for word in re.findall(r"\w+", _plain(name))]
     local = (guest.email or "").rpartition("@")[0]
     born = guest.born.isoformat() if guest.born else None
     known = (*names, *words[:_MOST_WORDS], guest.email, local, guest.phone, born)
@@ -72,12 +71,13 @@ def private(guest: Guest) -> tuple[str, ...]:
 
 
 def _plain(text: str) -> str:
+    text = text[:_LONGEST_READ]
     for _ in range(_ESCAPED):
         once = html.unescape(unquote(text))
         if once == text:
             break
         text = once
-    return " ".join(unicodedata.normalize("NFKC", text).split())
+    return " ".join(unicodedata.normalize("NFKC", text).split())[:_LONGEST_READ]
 
 
 def _spans(text: str, told: Sequence[str]) -> Iterator[tuple[int, int]]:

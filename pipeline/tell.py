@@ -8,6 +8,7 @@ import msgspec
 
 from pipeline.attempt import Attempt
 from pipeline.budget import Budget
+from pipeline.chronicle import chronicle
 from pipeline.errors import (
     Gone,
     NoAnswer,
@@ -131,12 +132,16 @@ class Teller:
                 case NeedsFresh():
                     return False
                 case Nothing(reason=reason):
-                    await self._outbox.deliveries.close(
+                    became = await self._outbox.deliveries.close(
                         delivery, DeliveryState.SKIPPED, reason, None, now=now
                     )
+                    chronicle(self._log, became)
                 case NeedsGuest():
                     customer = truth.guest.customer if truth.guest else ""
-                    await self._outbox.deliveries.wait_for_guest(delivery, customer, now=now)
+                    became = await self._outbox.deliveries.wait_for_guest(
+                        delivery, customer, now=now
+                    )
+                    chronicle(self._log, became)
                 case Send():
                     await self._send(delivery, truth, facts, step, attempt)
         return True
@@ -168,7 +173,9 @@ class Teller:
         attempt.settle()
         now = self._clock.now()
         learnt = _learnt(truth, step, answer, now)
-        await self._outbox.deliveries.succeed(delivery, learnt, ending, more=step.more, now=now)
+        became = await self._outbox.deliveries.succeed(
+            delivery, learnt, ending, more=step.more, now=now
+        )
         self._log.info(
             "told in part" if step.more else "delivered",
             delivery=delivery.id,
@@ -177,6 +184,7 @@ class Teller:
             destination=self._name,
             attempt=ending.attempt,
         )
+        chronicle(self._log, became)
 
     async def _known_by(self, truth: Truth, step: Send) -> tuple[str, ...]:
         """Give what the people are known by whom an answer may name."""
@@ -196,8 +204,9 @@ class Teller:
         forgotten: Sequence[Learnt],
     ) -> None:
         now = self._clock.now()
+        attempt = ending.attempt if ending else None
         if verdict.fate is Fate.BACK:
-            await self._outbox.deliveries.give_back(
+            became = await self._outbox.deliveries.give_back(
                 delivery,
                 ending,
                 due_at=verdict.due_at,
@@ -206,16 +215,22 @@ class Teller:
                 learnt=forgotten,
                 now=now,
             )
+            request = {} if attempt is None else {"attempt": attempt}
             self._log.warning(
-                "held back", delivery=delivery.id, event=delivery.event, reason=verdict.reason
+                "held back",
+                delivery=delivery.id,
+                event=delivery.event,
+                **request,
+                reason=verdict.reason,
             )
+            chronicle(self._log, became)
             return
         parked = verdict.fate is Fate.PARK
         state = DeliveryState.PARKED if parked else DeliveryState.SKIPPED
-        await self._outbox.deliveries.close(delivery, state, verdict.reason, ending, now=now)
-        self._log.info(
-            state.value, delivery=delivery.id, event=delivery.event, reason=verdict.reason
+        became = await self._outbox.deliveries.close(
+            delivery, state, verdict.reason, ending, now=now
         )
+        chronicle(self._log, became, attempt=attempt)
 
     def _lock(self, person: str | None) -> asyncio.Lock:
         return self._people.setdefault(person or "", asyncio.Lock()) if person else asyncio.Lock()

@@ -15,6 +15,7 @@ from typing import Protocol
 
 import aiohttp
 from aiohttp import ClientHandlerType, ClientRequest, ClientResponse
+from msgspec import Struct
 
 from pipeline import __version__
 from pipeline.errors import NoAnswer, PipelineError, Reject, Unreachable
@@ -73,16 +74,31 @@ async def _record(request: ClientRequest, handler: ClientHandlerType) -> ClientR
     return response
 
 
+class Http(Struct, frozen=True, kw_only=True):
+    """The HTTP clients that all peers share."""
+
+    kept: aiohttp.ClientSession
+    #: Makes a connection for each request. The peer may close a kept one just as a request leaves
+    #: on it, and then nobody knows what came of it.
+    fresh: aiohttp.ClientSession
+
+
 @asynccontextmanager
-async def client() -> AsyncIterator[aiohttp.ClientSession]:
-    """Open the HTTP client that all peers share; no cookies, nothing of the environment."""
-    async with aiohttp.ClientSession(
+async def client() -> AsyncIterator[Http]:
+    """Open the HTTP clients; no cookies, nothing of the environment."""
+    fresh = aiohttp.TCPConnector(force_close=True)
+    async with _client(None) as kept, _client(fresh) as made:
+        yield Http(kept=kept, fresh=made)
+
+
+def _client(connector: aiohttp.TCPConnector | None) -> aiohttp.ClientSession:
+    return aiohttp.ClientSession(
+        connector=connector,
         timeout=aiohttp.ClientTimeout(total=TIMEOUT, connect=_REACH, sock_connect=_CONNECT),
         middlewares=(_record,),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": f"roller-stampede-pipeline/{__version__}"},
-    ) as session:
-        yield session
+    )
 
 
 class PeerSession:
@@ -91,7 +107,7 @@ class PeerSession:
     def __init__(
         self,
         name: str,
-        http: aiohttp.ClientSession,
+        http: Http,
         tokens: Tokens,
         credentials: str,
         meters: Meters | None = None,
@@ -105,8 +121,9 @@ class PeerSession:
     async def call(self, call: Call) -> Reply:
         """Send and read the answer, whatever its status; redirects are not followed."""
         begun, status = time.perf_counter(), None
+        http = self._http.fresh if call.once else self._http.kept
         try:
-            async with self._http.request(
+            async with http.request(
                 call.method, call.url, headers=call.headers, data=call.body, allow_redirects=False
             ) as response:
                 status = response.status

@@ -81,6 +81,23 @@ class Settled(Struct, frozen=True, kw_only=True):
     superseded_by: int | None
 
 
+class Became(Struct, frozen=True, kw_only=True):
+    """A delivery as a change has left it."""
+
+    delivery: int
+    event: int
+    state: DeliveryState
+    reason: str | None
+    superseded_by: int | None
+
+
+class Unconfigured(Struct, frozen=True, kw_only=True):
+    """What has parked for want of a configuration."""
+
+    events: list[int]
+    deliveries: list[int]
+
+
 class Learnt(Struct, frozen=True, kw_only=True):
     """What a destination knows since a request succeeded."""
 
@@ -221,6 +238,8 @@ class Changed(Struct):
     ids: list[str] = []
     #: Why the others were left alone.
     refused: dict[str, str] = {}
+    #: Of these, what gave way to something newer at once.
+    superseded: list[Became] = []
     #: Of what was to be changed as a whole there may be more.
     more: bool = False
 
@@ -336,7 +355,7 @@ class Deliveries(Protocol):
         *,
         more: bool,
         now: int,
-    ) -> None:
+    ) -> list[Became]:
         """Record a success; with `more`, the delivery waits for its next request."""
 
     async def close(
@@ -347,10 +366,11 @@ class Deliveries(Protocol):
         ending: Ending | None,
         *,
         now: int,
-    ) -> None:
+    ) -> list[Became]:
         """End a delivery without success: SKIPPED, SUPERSEDED by what is newer, or PARKED.
 
-        Bookings and tags that wait for a guest go on when it is skipped, and park when it parks.
+        Bookings and tags that wait for a guest go on when it is skipped, and park when it parks:
+        they follow in the list, which is empty when another has gone on with the delivery.
         """
 
     async def give_back(
@@ -363,10 +383,10 @@ class Deliveries(Protocol):
         failed: bool,
         learnt: Sequence[Learnt] = (),
         now: int,
-    ) -> None:
+    ) -> list[Became]:
         """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""
 
-    async def wait_for_guest(self, delivery: Delivery, customer: str, *, now: int) -> None:
+    async def wait_for_guest(self, delivery: Delivery, customer: str, *, now: int) -> list[Became]:
         """Let a delivery wait for the delivery of this guest, which is made if none is open.
 
         If that guest's has parked, it parks with it.
@@ -548,8 +568,8 @@ class Outbox(Protocol):
 
     async def park_unconfigured(
         self, sources: Collection[str], pairs: Collection[tuple[str, str]], *, now: int
-    ) -> int:
+    ) -> Unconfigured:
         """Park what waits for a source, or a (destination, source), that is configured no more.
 
-        The reason is "not configured"; the number of parked items is given.
+        The reason is "not configured".
         """

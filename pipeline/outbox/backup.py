@@ -1,24 +1,33 @@
 """Copies an outbox while the daemon writes it, and puts a copy back."""
 
+import fcntl
+import glob
 import os
+import re
+import shutil
 import sqlite3
 from collections.abc import Iterator
 from contextlib import ExitStack, closing, contextmanager, suppress
 from itertools import count
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from urllib.parse import quote
 
 from msgspec import Struct
 
 from pipeline.errors import OutboxBusy, OutboxError
 from pipeline.outbox.file import (
     explained,
+    fresh_schema,
     instance_lock,
+    is_outbox,
+    lock_of,
     migrate,
+    read_only,
     require_outbox,
+    schema_of,
     schema_version,
 )
+from pipeline.outbox.overview import DIFFERENCE
 from pipeline.outbox.query import rows
 from pipeline.outbox.restored import distrust
 
@@ -48,8 +57,9 @@ def back_up(path: Path, target: Path, *, force: bool) -> Contents:
     Raises OutboxError with a sentence; `target` is then as it was.
     """
     require_outbox(path)
-    real = target.resolve()
-    _refuse_target(path, target, force=force)
+    with explained(target, _UNWRITABLE):
+        real = target.resolve()
+        _refuse_target(path, target, force=force)
     with _beside(real) as copy:
         contents = _checked_copy(path, copy)
         with explained(target, _UNWRITABLE):
@@ -70,7 +80,6 @@ class Restoration:
     def put_back(self, *, now: int) -> Path | None:
         """Put the copy in the outbox's place, and tell where that one is kept, if there was one."""
         with explained(self._path, _UNWRITABLE):
-            migrate(self._copy)
             with closing(_connected(self._copy)) as connection:
                 connection.execute("PRAGMA journal_mode = OFF")
                 connection.execute("BEGIN")
@@ -91,13 +100,16 @@ def restoring(file: Path, path: Path) -> Iterator[Restoration]:
 
     Raises OutboxBusy while a daemon runs, and OutboxError when `file` cannot serve.
     """
-    real = path.resolve()
-    if not file.is_file():
-        msg = f"{file}: is no file"
-        raise OutboxError(msg)
-    if real.exists() and file.samefile(real):
-        msg = f"{file}: is the outbox itself"
-        raise OutboxError(msg)
+    with explained(path):
+        real = path.resolve()
+        is_there = real.exists()
+    with explained(file, "cannot be read"):
+        if not file.is_file():
+            msg = f"{file}: is no file"
+            raise OutboxError(msg)
+        if is_there and file.samefile(real):
+            msg = f"{file}: is the outbox itself"
+            raise OutboxError(msg)
     with ExitStack() as held:
         try:
             held.enter_context(instance_lock(path))
@@ -105,7 +117,9 @@ def restoring(file: Path, path: Path) -> Iterator[Restoration]:
             msg = f"{exc}; stop it first"
             raise OutboxBusy(msg) from exc
         copy = held.enter_context(_beside(real))
-        yield Restoration(copy, real, _checked_copy(file, copy))
+        contents = _checked_copy(file, copy)
+        _require_sound(file, copy)
+        yield Restoration(copy, real, contents)
 
 
 def _refuse_target(path: Path, target: Path, *, force: bool) -> None:
@@ -120,6 +134,8 @@ def _refuse_target(path: Path, target: Path, *, force: bool) -> None:
         reason = "is no ordinary file"
     elif real.exists() and not force:
         reason = "exists already; --force replaces it"
+    elif real.exists() and not is_outbox(real):
+        reason = "is no outbox, and is not replaced by one"
     elif journals:
         reason = f"{journals[0].name} lies beside it, and would be taken for a part of the copy"
     elif not real.parent.is_dir():
@@ -149,9 +165,30 @@ def _checked_copy(source: Path, copy: Path) -> Contents:
                 made, "SELECT (SELECT count(*) FROM event), (SELECT count(*) FROM delivery)"
             )
     except sqlite3.Error as exc:
-        msg = f"{source}: cannot be copied: {exc}"
-        raise OutboxError(msg) from exc
+        raise OutboxError(f"{_subject(source, copy, exc)}: {exc}") from exc
     return Contents(size=copy.stat().st_size, events=events, deliveries=deliveries)
+
+
+def _subject(source: Path, copy: Path, exc: sqlite3.Error) -> str:
+    """Tell what is in the way: what is copied, or the disk that it is copied to."""
+    if getattr(exc, "sqlite_errorcode", None) == sqlite3.SQLITE_FULL:
+        return f"{copy.parent.parent}: has no room for a copy of {source.name}"
+    return f"{source}: cannot be copied"
+
+
+def _require_sound(file: Path, copy: Path) -> None:
+    """Refuse a copy that a daemon could not go on with; it is migrated to see that."""
+    with explained(file, "cannot be put back"):
+        migrate(copy)
+        with closing(_connected(copy)) as connection:
+            odd = schema_of(connection) ^ fresh_schema()
+            [[off]] = [[0]] if odd else rows(connection, DIFFERENCE)
+    if odd:
+        names = ", ".join(sorted({name for _, name, _ in odd})[:3])
+        raise OutboxError(f"{file}: is no outbox as this pipeline makes them: see {names}")
+    if off:
+        msg = f"{file}: its counters differ from its rows by {off}: it was changed by hand"
+        raise OutboxError(msg)
 
 
 def _copy(source: Path, made: sqlite3.Connection) -> None:
@@ -160,7 +197,7 @@ def _copy(source: Path, made: sqlite3.Connection) -> None:
     Without it every commit would make the copy begin anew, and it would never end. VACUUM INTO
     needs such a transaction as well, for more than twice as long.
     """
-    uri = f"file:{quote(str(source.resolve()))}?mode=ro"
+    uri = read_only(source.resolve())
     with closing(sqlite3.connect(uri, uri=True, timeout=_TIMEOUT, isolation_level=None)) as read:
         read.execute("BEGIN")
         rows(read, "SELECT count(*) FROM sqlite_schema")
@@ -175,7 +212,8 @@ def _hand_over(copy: Path, path: Path) -> None:
     """Let the copy belong to whom the daemon runs as, should an administrator put it back."""
     if os.geteuid() == 0:
         owner = (path if path.exists() else path.parent).stat()
-        os.chown(copy, owner.st_uid, owner.st_gid)
+        for one in (copy, lock_of(path)):
+            os.chown(one, owner.st_uid, owner.st_gid)
 
 
 def _keep(path: Path) -> Path | None:
@@ -227,10 +265,33 @@ def _beside(target: Path) -> Iterator[Path]:
     """Lend a file for the time being in the target's folder, so that it can take its place."""
     with ExitStack() as held:
         with explained(target, _UNWRITABLE):
-            temporary = TemporaryDirectory(dir=target.parent, prefix=f".{target.name}.")
-            copy = Path(held.enter_context(temporary), target.name)
+            prefix = f".{target.name}."
+            _clear(target.parent, prefix)
+            temporary = TemporaryDirectory(dir=target.parent, prefix=prefix)
+            folder = Path(held.enter_context(temporary))
+            held.enter_context(_held(folder))
+            copy = folder / target.name
             copy.touch(mode=0o600)
         yield copy
+
+
+def _clear(parent: Path, prefix: str) -> None:
+    """Remove what a copy left that was killed: it holds guests' details."""
+    for folder in parent.glob(f"{glob.escape(prefix)}*"):
+        if re.fullmatch(r"[a-z0-9_]{8}", folder.name.removeprefix(prefix)) and folder.is_dir():
+            with suppress(OSError), _held(folder):
+                shutil.rmtree(folder)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Hold a folder while a copy is made in it; OSError when another process does."""
+    handle = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        yield
+    finally:
+        os.close(handle)
 
 
 def _flush(path: Path) -> None:

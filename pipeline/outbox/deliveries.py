@@ -6,7 +6,7 @@ from collections.abc import Collection, Sequence
 import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
-from pipeline.outbox import Ending, Intent, Learnt, Line, Pick, Remembered, Settled
+from pipeline.outbox import Became, Ending, Intent, Learnt, Line, Pick, Remembered, Settled
 from pipeline.outbox.file import Readers
 from pipeline.outbox.ledger import end_attempt
 from pipeline.outbox.query import rows
@@ -132,10 +132,10 @@ class SqliteDeliveries:
         *,
         more: bool,
         now: int,
-    ) -> None:
+    ) -> list[Became]:
         """Record a success; with `more`, the delivery waits for its next request."""
 
-        def unit(connection: sqlite3.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> list[Became]:
             end_attempt(connection, ending)
             for one in learnt:
                 learn(connection, delivery.destination, one, now)
@@ -151,8 +151,9 @@ class SqliteDeliveries:
                 give_way(connection, delivery.id, delivery.kind, now)
             else:
                 _release(connection, delivery, now)
+            return became(connection, [delivery.id])
 
-        await self._writer.do(unit)
+        return await self._writer.do(unit)
 
     async def close(
         self,
@@ -162,10 +163,10 @@ class SqliteDeliveries:
         ending: Ending | None,
         *,
         now: int,
-    ) -> None:
+    ) -> list[Became]:
         """End a delivery without success: SKIPPED or PARKED."""
 
-        def unit(connection: sqlite3.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> list[Became]:
             end_attempt(connection, ending)
             end_doubt(connection, delivery, ending)
             closed = rows(
@@ -176,13 +177,15 @@ class SqliteDeliveries:
                 (state, reason, now, int(ending is not None), delivery.id),
             )
             if not closed:  # its lease ran out and another went on with it: that one's word counts
-                return
+                return []
+            parked: list[int] = []
             if state is not DeliveryState.PARKED:
                 _release(connection, delivery, now)
             elif not give_way(connection, delivery.id, delivery.kind, now):
-                _park_with(connection, delivery, now)
+                parked = _park_with(connection, delivery, now)
+            return became(connection, [delivery.id, *parked])
 
-        await self._writer.do(unit)
+        return await self._writer.do(unit)
 
     async def give_back(
         self,
@@ -194,10 +197,10 @@ class SqliteDeliveries:
         failed: bool,
         learnt: Sequence[Learnt] = (),
         now: int,
-    ) -> None:
+    ) -> list[Became]:
         """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""
 
-        def unit(connection: sqlite3.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> list[Became]:
             end_attempt(connection, ending)
             for one in learnt:
                 learn(connection, delivery.destination, one, now)
@@ -213,13 +216,14 @@ class SqliteDeliveries:
                 (due_at, reason, now, int(failed), delivery.id),
             )
             give_way(connection, delivery.id, delivery.kind, now)
+            return became(connection, [delivery.id])
 
-        await self._writer.do(unit)
+        return await self._writer.do(unit)
 
-    async def wait_for_guest(self, delivery: Delivery, customer: str, *, now: int) -> None:
+    async def wait_for_guest(self, delivery: Delivery, customer: str, *, now: int) -> list[Became]:
         """Let a delivery wait for the delivery of this guest, which is made if none is open."""
 
-        def unit(connection: sqlite3.Connection) -> None:
+        def unit(connection: sqlite3.Connection) -> list[Became]:
             guest, parked = ensure_guest(connection, delivery, customer, now)
             state = DeliveryState.PARKED if parked else DeliveryState.WAITING
             reason = f"guest d{guest} parked" if parked else None
@@ -231,8 +235,29 @@ class SqliteDeliveries:
                 (state, reason, customer, guest, now, delivery.id),
             )
             give_way(connection, delivery.id, delivery.kind, now)
+            return became(connection, [delivery.id])
 
-        await self._writer.do(unit)
+        return await self._writer.do(unit)
+
+
+def became(connection: sqlite3.Connection, deliveries: Sequence[int]) -> list[Became]:
+    """Give these deliveries as they are now, in their order."""
+    found = rows(
+        connection,
+        """SELECT delivery.id, event, state, reason, superseded_by
+           FROM json_each(?) AS wanted CROSS JOIN delivery ON delivery.id = wanted.value""",
+        (msgspec.json.encode(list(deliveries)).decode(),),
+    )
+    return [
+        Became(
+            delivery=row[0],
+            event=row[1],
+            state=DeliveryState(row[2]),
+            reason=row[3],
+            superseded_by=row[4],
+        )
+        for row in found
+    ]
 
 
 def end_all_leases(connection: sqlite3.Connection, now: int) -> None:
@@ -298,12 +323,14 @@ def _release(connection: sqlite3.Connection, delivery: Delivery, now: int) -> No
         )
 
 
-def _park_with(connection: sqlite3.Connection, delivery: Delivery, now: int) -> None:
+def _park_with(connection: sqlite3.Connection, delivery: Delivery, now: int) -> list[int]:
     """Park what waits for this guest; it keeps waiting for it, and so comes back with it."""
-    if delivery.kind in OF_GUESTS:
-        rows(
-            connection,
-            """UPDATE delivery SET state = 'parked', reason = ?, updated_at = ?
-               WHERE waits_for = ? AND state = 'waiting'""",
-            (f"guest d{delivery.id} parked", now, delivery.id),
-        )
+    if delivery.kind not in OF_GUESTS:
+        return []
+    parked = rows(
+        connection,
+        """UPDATE delivery SET state = 'parked', reason = ?, updated_at = ?
+           WHERE waits_for = ? AND state = 'waiting' RETURNING id""",
+        (f"guest d{delivery.id} parked", now, delivery.id),
+    )
+    return [int(row[0]) for row in parked]

@@ -50,7 +50,8 @@ def explained(path: Path, what: str = "cannot be used as an outbox") -> Iterator
     """Turn what goes wrong with a file into a sentence about it."""
     try:
         yield
-    except (sqlite3.Error, OSError) as exc:
+    except (sqlite3.Error, OSError, RuntimeError, ValueError) as exc:
+        # pathlib calls links that lead in a circle a RuntimeError, and a NUL a ValueError.
         reason = exc.strerror if isinstance(exc, OSError) else exc
         msg = f"{path}: {what}: {reason}"
         raise OutboxError(msg) from exc
@@ -62,13 +63,14 @@ def instance_lock(path: Path) -> Iterator[None]:
 
     The kernel drops the lock with the process, so nothing is left behind by a crash.
     """
-    if not path.parent.is_dir():
-        msg = f"{path}: its folder does not exist"
-        raise OutboxError(msg)
-    if path.is_dir():
-        msg = f"{path}: is a folder, not a file"
-        raise OutboxError(msg)
-    lock = lock_of(path)
+    with explained(path):
+        if not path.parent.is_dir():
+            msg = f"{path}: its folder does not exist"
+            raise OutboxError(msg)
+        if path.is_dir():
+            msg = f"{path}: is a folder, not a file"
+            raise OutboxError(msg)
+        lock = lock_of(path)
     try:
         handle = os.open(lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError as exc:
@@ -117,9 +119,37 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
             path.chmod(0o600)  # a copy that was put back may be open to all; -wal and -shm follow
 
 
+def read_only(path: Path) -> str:
+    """Give the URI by which SQLite opens a file for reading only; its name may be any bytes."""
+    return f"file:{quote(os.fsencode(os.path.abspath(path)))}?mode=ro"  # noqa: PTH100 - no I/O
+
+
+def is_outbox(path: Path) -> bool:
+    """Tell by its header whether a file is an outbox, of any version."""
+    with path.open("rb") as file:
+        header = file.read(72)
+    return header[:16] == b"SQLite format 3\0" and header[68:] == _APPLICATION.to_bytes(4)
+
+
+def fresh_schema(migrations: Sequence[str] = MIGRATIONS) -> set[tuple[str, str, str | None]]:
+    """Give what a new outbox is made of: types, names and statements."""
+    with closing(sqlite3.connect(":memory:")) as connection:
+        for script in migrations:
+            connection.executescript(script)
+        return schema_of(connection)
+
+
+def schema_of(connection: sqlite3.Connection) -> set[tuple[str, str, str | None]]:
+    """Give what a database is made of, but for what SQLite makes by itself."""
+    sql = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@'"
+    return set(connection.execute(sql).fetchall())
+
+
 def require_outbox(path: Path) -> None:
     """Refuse to go on where no daemon has made an outbox yet, with OutboxMissing."""
-    if not path.exists():
+    with explained(path):
+        is_there = path.exists()
+    if not is_there:
         msg = f"there is no outbox at {path} yet"
         raise OutboxMissing(msg)
 
@@ -130,7 +160,7 @@ def require_current(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
     Raises OutboxMissing where there is none, and OutboxTooNew for one of a newer version.
     """
     require_outbox(path)
-    uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: PTH100 - no I/O
+    uri = read_only(path)
     with explained(path), closing(sqlite3.connect(uri, uri=True)) as connection:
         version = schema_version(connection, path, len(migrations))
         if version and not _has_tables(connection):
@@ -313,7 +343,7 @@ async def reading(
     path: Path, count: int = _READERS, connect: Connect = Connection
 ) -> AsyncIterator[Readers]:
     """Open read-only connections; they cannot create, write or checkpoint."""
-    uri = f"file:{quote(os.path.abspath(path))}?mode=ro"  # noqa: ASYNC240, PTH100 - no I/O
+    uri = read_only(path)
     async with AsyncExitStack() as stack:
         with explained(path):
             connections = [

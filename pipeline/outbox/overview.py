@@ -8,6 +8,26 @@ from pipeline.outbox.file import Readers
 _NEWEST = 10_000
 
 
+#: How far the counters are off, by a count of all rows.
+DIFFERENCE = """SELECT coalesce(sum(abs(off)), 0) FROM (
+                   SELECT sum(n) AS off FROM (
+                       SELECT what, owner, state, n FROM counter WHERE state <> 'duplicates'
+                       UNION ALL
+                       SELECT 'event', source, state, -count(*) FROM event
+                       WHERE state IN ('done', 'ignored', 'parked') GROUP BY 2, 3
+                       UNION ALL
+                       SELECT 'event', source, state, -count(*) FROM event
+                       WHERE state IN ('waiting', 'processing') GROUP BY 2, 3
+                       UNION ALL
+                       SELECT 'delivery', destination, state, -count(*) FROM delivery GROUP BY 2, 3
+                       UNION ALL
+                       SELECT 'owed', destination, '', n FROM owed
+                       UNION ALL
+                       SELECT 'owed', owner, '', -n FROM counter
+                       WHERE what = 'delivery' AND state IN ('waiting', 'sending'))
+                   GROUP BY what, owner, state)"""
+
+
 class SqliteOverview:
     """What status asks of the outbox."""
 
@@ -48,25 +68,7 @@ class SqliteOverview:
 
         Each count reads an index and no row, for with their bodies rows are many gigabytes.
         """
-        [found] = await self._readers.row(
-            """SELECT coalesce(sum(abs(off)), 0) FROM (
-                   SELECT sum(n) AS off FROM (
-                       SELECT what, owner, state, n FROM counter WHERE state <> 'duplicates'
-                       UNION ALL
-                       SELECT 'event', source, state, -count(*) FROM event
-                       WHERE state IN ('done', 'ignored', 'parked') GROUP BY 2, 3
-                       UNION ALL
-                       SELECT 'event', source, state, -count(*) FROM event
-                       WHERE state IN ('waiting', 'processing') GROUP BY 2, 3
-                       UNION ALL
-                       SELECT 'delivery', destination, state, -count(*) FROM delivery GROUP BY 2, 3
-                       UNION ALL
-                       SELECT 'owed', destination, '', n FROM owed
-                       UNION ALL
-                       SELECT 'owed', owner, '', -n FROM counter
-                       WHERE what = 'delivery' AND state IN ('waiting', 'sending'))
-                   GROUP BY what, owner, state)"""
-        )
+        [found] = await self._readers.row(DIFFERENCE)
         return int(found)
 
     async def due(self, *, now: int) -> list[Owed]:

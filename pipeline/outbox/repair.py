@@ -7,6 +7,7 @@ import msgspec
 
 from pipeline.model import DeliveryKind
 from pipeline.outbox import Changed
+from pipeline.outbox.deliveries import became
 from pipeline.outbox.query import rows
 from pipeline.outbox.restored import decide_anew_if_forgotten
 from pipeline.outbox.supersede import give_way
@@ -146,7 +147,8 @@ def _retry_deliveries(connection: sqlite3.Connection, ids: Sequence[int], now: i
         if not found:
             changed.refused[f"d{delivery}"] = _state_of(connection, "delivery", delivery)
             continue
-        give_way(connection, delivery, DeliveryKind(found[0][0]), now)
+        if give_way(connection, delivery, DeliveryKind(found[0][0]), now):
+            changed.superseded += became(connection, [delivery])
         came = rows(
             connection,
             """UPDATE delivery SET state = 'waiting', reason = NULL, due_at = ?1,

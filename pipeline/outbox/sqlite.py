@@ -21,6 +21,7 @@ from pipeline.outbox import (
     Records,
     Repair,
     Times,
+    Unconfigured,
 )
 from pipeline.outbox.connection import Connect, Connection
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
@@ -173,10 +174,10 @@ class SqliteOutbox:
 
     async def park_unconfigured(
         self, sources: Collection[str], pairs: Collection[tuple[str, str]], *, now: int
-    ) -> int:
+    ) -> Unconfigured:
         """Park what waits for what is configured no more."""
 
-        def unit(connection: sqlite3.Connection) -> int:
+        def unit(connection: sqlite3.Connection) -> Unconfigured:
             events = rows(
                 connection,
                 """UPDATE event SET state = 'parked', reason = 'not configured', updated_at = ?1
@@ -194,7 +195,9 @@ class SqliteOutbox:
                    RETURNING id""",
                 (now, _json([" ".join(pair) for pair in pairs])),
             )
-            return len(events) + len(deliveries)
+            return Unconfigured(
+                events=[row[0] for row in events], deliveries=[row[0] for row in deliveries]
+            )
 
         return await self._writer.do(unit)
 

@@ -7,7 +7,7 @@ from typing import Any, cast
 from msgspec import Struct, field
 
 from pipeline.model import Delivery, DeliveryState, Event
-from pipeline.outbox import Deliveries, Ledger, Opening, Settled
+from pipeline.outbox import Became, Deliveries, Ledger, Opening, Settled
 from pipeline.outbox.sqlite import SqliteOutbox
 
 #: Deliveries that are no backlog: some bookings of a quiet hour.
@@ -124,14 +124,16 @@ class _Deliveries:
             self._watch.claimed(delivery)
         return delivery
 
-    async def succeed(self, delivery: Delivery, *what: Any, more: bool, **how: Any) -> None:
-        await self._inner.succeed(delivery, *what, more=more, **how)
+    async def succeed(self, delivery: Delivery, *what: Any, more: bool, **how: Any) -> list[Became]:
+        became = await self._inner.succeed(delivery, *what, more=more, **how)
         if not more:
             self._watch.ended(delivery, delivered=True)
+        return became
 
-    async def close(self, delivery: Delivery, *what: Any, **how: Any) -> None:
-        await self._inner.close(delivery, *what, **how)
+    async def close(self, delivery: Delivery, *what: Any, **how: Any) -> list[Became]:
+        became = await self._inner.close(delivery, *what, **how)
         self._watch.ended(delivery, delivered=False)
+        return became
 
 
 class _Ledger:

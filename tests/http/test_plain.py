@@ -84,12 +84,16 @@ async def test_what_is_authentic_but_unreadable_is_kept(
     answers = await _send(here, _plain(body), _plain())
     assert answers.statuses == [200, 200, 200]
     assert [row.reason for row in here.rows()] == [reason, None]
+    [parked] = [line for line in here.log() if line["message"] == "parked"]
+    assert (parked["event"], parked["reason"]) == (1, reason)
 
 
 async def test_a_repetition_is_counted_once_each(here: Here) -> None:
     """The same message twice in one packet is in one commit."""
     await _send(here, _plain(), _plain(), _plain())
     assert [row.duplicates for row in here.rows()] == [2]
+    told = [(line["message"], line["event"]) for line in here.log() if "event" in line]
+    assert told == [("received", 1), ("received again", 1), ("received again", 1)]
 
 
 async def test_without_room_it_is_refused_and_the_connection_ends(here: Here) -> None:

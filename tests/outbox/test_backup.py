@@ -1,6 +1,7 @@
 """A copy of the outbox, and the file work of putting one back."""
 
 import asyncio
+import fcntl
 import os
 import sqlite3
 import stat
@@ -15,7 +16,18 @@ from pipeline.model import DeliveryState
 from pipeline.outbox.backup import back_up, restoring
 from pipeline.outbox.file import MIGRATIONS, migrate
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
-from tests.outbox.support import BOOKING, GUEST, T0, TAG, arrival, conserved, intent, look, settled
+from tests.outbox.support import (
+    BOOKING,
+    GUEST,
+    T0,
+    TAG,
+    arrival,
+    change,
+    conserved,
+    intent,
+    look,
+    settled,
+)
 
 
 @pytest.fixture
@@ -55,11 +67,12 @@ async def test_an_existing_file_is_replaced_only_when_told_so(
     outbox: SqliteOutbox, path: Path, copy: Path
 ) -> None:
     """The backup of yesterday may be the one that is needed."""
-    copy.write_text("of yesterday")
+    back_up(path, copy, force=False)
+    yesterday = copy.read_bytes()
+    await outbox.intake.accept(arrival("key"))
     with pytest.raises(OutboxError, match="exists already; --force replaces it"):
         back_up(path, copy, force=False)
-    assert copy.read_text() == "of yesterday"
-    await outbox.intake.accept(arrival("key"))
+    assert copy.read_bytes() == yesterday
     assert back_up(path, copy, force=True).events == 1
     assert look(copy, "SELECT key FROM event") == [("key",)]
 
@@ -75,6 +88,9 @@ async def test_an_existing_file_is_replaced_only_when_told_so(
         ("backups", "is no ordinary file"),
         ("nowhere/copy.db", "its folder does not exist"),
         ("stale.db", "stale.db-wal lies beside it"),
+        ("notes.txt", "is no outbox, and is not replaced by one"),
+        ("circle.db", "circle.db: cannot be written: Symlink loop"),
+        ("x" * 300, "File name too long"),
     ],
 )
 async def test_a_target_that_would_do_harm_is_refused_whatever_is_forced(
@@ -85,6 +101,8 @@ async def test_a_target_that_would_do_harm_is_refused_whatever_is_forced(
     path.with_name("link.db").symlink_to(path)
     path.with_name("hard.db").hardlink_to(path)
     path.with_name("stale.db-wal").touch()
+    path.with_name("notes.txt").write_text("of somebody")
+    path.with_name("circle.db").symlink_to(path.with_name("circle.db"))
     with pytest.raises(OutboxError, match=said):
         back_up(path, path.parent / target, force=True)
     assert look(path, "SELECT key FROM event") == [("key",)]
@@ -112,6 +130,14 @@ def _of_another_program(file: Path) -> None:
         connection.execute("CREATE TABLE theirs (x)")
 
 
+def _without_an_index(file: Path) -> None:
+    change(file, "DROP INDEX event_due")
+
+
+def _counted_wrongly(file: Path) -> None:
+    change(file, "UPDATE counter SET n = n + 5")
+
+
 def _newer(file: Path) -> None:
     migrate(file, [*MIGRATIONS, "CREATE TABLE later (x);"])
 
@@ -124,9 +150,11 @@ def _newer(file: Path) -> None:
         (_of_another_program, OutboxError, "is a database, but not an outbox"),
         (_newer, OutboxTooNew, "run the newer pipeline"),
         (_damage, OutboxError, "is damaged|cannot be copied"),
+        (_without_an_index, OutboxError, "no outbox as this pipeline makes them: see event_due"),
+        (_counted_wrongly, OutboxError, "its counters differ from its rows by 5"),
         (Path.unlink, OutboxError, "is no file"),
     ],
-    ids=["empty", "text", "other database", "newer", "damaged", "missing"],
+    ids="empty text other-database newer damaged changed counters missing".split(),
 )
 async def test_what_cannot_serve_is_refused_and_nothing_is_changed(
     path: Path, copy: Path, spoil: Callable[[Path], object], error: type[OutboxError], said: str
@@ -249,7 +277,8 @@ async def test_the_copy_belongs_to_whom_the_outbox_belonged(path: Path, copy: Pa
     back_up(path, copy, force=False)
     os.chown(path, 12345, 12345)
     _put_back(copy, path)
-    assert (path.stat().st_uid, path.stat().st_gid) == (12345, 12345)
+    for one in (path, path.with_name("outbox.db.lock")):
+        assert (one.stat().st_uid, one.stat().st_gid) == (12345, 12345)
 
 
 async def test_every_allowance_is_spent_once_at_the_first_start(path: Path, copy: Path) -> None:
@@ -270,3 +299,30 @@ async def test_every_allowance_is_spent_once_at_the_first_start(path: Path, copy
             assert look(path, "SELECT count(*) FROM attempt WHERE destination = ?", name) == [
                 (requests,)
             ]
+
+
+async def test_what_a_killed_copy_left_is_removed_and_a_running_ones_is_not(
+    path: Path, copy: Path
+) -> None:
+    """It holds guests' details, in a folder that nobody looks at."""
+    migrate(path)
+    left, running = (copy.parent / f".copy.db.{name}" for name in ("abcd_123", "running1"))
+    for folder in (left, running, copy.parent / ".copy.db.mine"):
+        folder.mkdir()
+        (folder / "copy.db").touch()
+    handle = os.open(running, os.O_RDONLY)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        back_up(path, copy, force=False)
+    finally:
+        os.close(handle)
+    names = {one.name for one in copy.parent.iterdir()}
+    assert names == {"copy.db", ".copy.db.running1", ".copy.db.mine"}
+
+
+def test_a_name_may_be_any_bytes(tmp_path: Path) -> None:
+    """File systems allow it, and a traceback helps nobody."""
+    path = tmp_path / os.fsdecode(b"outbox-\xff.db")
+    migrate(path)
+    back_up(path, tmp_path / os.fsdecode(b"copy-\xe9.db"), force=False)
+    assert _put_back(tmp_path / os.fsdecode(b"copy-\xe9.db"), path)

@@ -154,7 +154,7 @@ async def test_what_is_configured_no_more_parks(
     pairs = [("stampede", source) for source in sources]
     parked = await outbox.park_unconfigured(sources, pairs, now=T0)
     gone = sources == ["york"]
-    assert parked == gone
+    assert (parked.events, parked.deliveries) == ([], [1] if gone else [])
     assert look(path, "SELECT state, reason FROM delivery") == [
         ("parked", "not configured") if gone else ("waiting", None)
     ]

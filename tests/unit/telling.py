@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,7 @@ from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.plugin import Call, Reply, VenueDetails
 from pipeline.settings import Duration, Secret
 from pipeline.tell import Teller
-from pipeline.wire import _recorder
+from pipeline.wire import current_recorder
 from tests.fakes import FakeClock
 from tests.outbox.support import LEASE, T0, arrival, lines
 
@@ -38,12 +38,16 @@ class Peer:
     def __init__(self) -> None:
         self.calls: list[Call] = []
         self.answer: Callable[[Call], Reply | Exception] = lambda _: reply(200, {"id": "g-1"})
+        #: What happens while the next request is under way.
+        self.meanwhile: Callable[[], Awaitable[object]] | None = None
 
     async def call(self, call: Call) -> Reply:
-        recorder = _recorder.get()
+        recorder = current_recorder()
         assert recorder is not None
         await recorder.leaving(call.method, call.url)
         self.calls.append(call)
+        if self.meanwhile is not None:
+            await self.meanwhile()
         answer = self.answer(call)
         if isinstance(answer, Exception):
             raise answer

@@ -93,10 +93,6 @@ class Stampede:
         if token is None:
             raise TokenRefused("the token was dropped meanwhile", late=True)
         headers = _JSON | {"Authorization": f"Bearer {token}"}
-        if request.once:
-            # A kept connection may be closed by the peer just as the request leaves on it, and then
-            # nobody knows what came of it; so none is kept.
-            headers["Connection"] = "close"
         call = self._call(
             request.method,
             request.path,
@@ -104,6 +100,7 @@ class Stampede:
             headers,
             query=request.query,
             private=(token, *request.private),
+            once=request.once,
         )
         reply = await self._session.call(call)
         if reply.status == _UNAUTHORIZED:
@@ -156,9 +153,10 @@ class Stampede:
         *,
         query: str = "",
         private: tuple[str, ...],
+        once: bool = False,
     ) -> Call:
         url = self._settings.base_url + quote(path, safe="/-._~") + (f"?{query}" if query else "")
-        return Call(method=method, url=url, headers=headers, body=body, private=private)
+        return Call(method=method, url=url, headers=headers, body=body, private=private, once=once)
 
 
 def _understand(request: Request, reply: Reply, call: Call) -> Answer:
