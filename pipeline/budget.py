@@ -8,7 +8,8 @@ at once nor stands in a newcomer's way.
 """
 
 import heapq
-from collections import Counter
+import math
+from collections import Counter, deque
 from collections.abc import Iterable
 
 import msgspec
@@ -40,6 +41,13 @@ _ANYONE = "?"
 #: Of the slots outside the reserve one in so many goes to the oldest of the classes 4 and 5.
 _LESSER = 10
 
+#: How many windows tell how much urgent work there is; the 99 % quantile of the normal
+#: distribution; and how many requests come together, which is how chance makes their number swing:
+#: a new guest's look-up, the guest and the booking.
+_MEMORY = 4
+_QUANTILE = 2.33
+_TOGETHER = 3
+
 
 class Budget:
     """Counts slots on the boot clock, which no one can step."""
@@ -61,6 +69,9 @@ class Budget:
         #: A request that is not urgent is chosen and has not left.
         self._spaced_for = False
         self._spaced_until = 0
+        #: When slots were taken, for what is urgent and for the rest.
+        self._urgent_at: deque[int] = deque()
+        self._lesser_at: deque[int] = deque()
         self._spacing = AsyncLimiter(1, self._interval)
 
     def restore(self, entries: Iterable[Entry], learnt: Restraint | None = None) -> None:
@@ -144,7 +155,7 @@ class Budget:
         left = self.left()
         if not left:
             return 0
-        if left > self.reserved and self._is_spaced():
+        if left > self.reserved and self._is_spaced() and self._spares_enough():
             return Priority.BACKFILL
         return Priority.URGENT
 
@@ -176,6 +187,7 @@ class Budget:
         urgent spaces the next such from its leaving on.
         """
         urgent = priority <= Priority.URGENT
+        (self._urgent_at if urgent else self._lesser_at).append(self._clock.boot())
         holder = source if urgent and self.left() <= self._reserve_left() else _NO_RESERVE
         self._open += 1
         if holder:
@@ -200,6 +212,9 @@ class Budget:
     def give_back(self, priority: int = Priority.URGENT, holder: str = _NO_RESERVE) -> None:
         """Give back a slot whose request never left."""
         self._open -= 1
+        times = self._urgent_at if priority <= Priority.URGENT else self._lesser_at
+        if times:
+            times.pop()
         if holder:
             self._reserve[holder] -= 1
         else:
@@ -262,7 +277,7 @@ class Budget:
         boot = self._clock.boot()
         if boot < self._held_until:
             return (self._held_until - boot) / SECOND
-        if self.left() > self.reserved:
+        if self.left() > self.reserved and self._spares_enough():
             if self._spaced_for:  # its end rings, or else the next one waits from its leaving on
                 return self._interval
             return max(self._spaced_until - boot, 0) / SECOND
@@ -273,6 +288,19 @@ class Budget:
     @property
     def _interval(self) -> float:
         return self.window / SECOND / self.allowed
+
+    def _spares_enough(self) -> bool:
+        """Tell whether what is not urgent leaves enough for the urgent work that may come.
+
+        A slot is taken for a whole window, so it must be spared before it is needed: as many as
+        urgent work needs in 99 of 100 windows, at its rate of the last ones.
+        """
+        boot = self._clock.boot()
+        _forget(self._urgent_at, boot - _MEMORY * self.window)
+        _forget(self._lesser_at, boot - self.window)
+        mean = len(self._urgent_at) / _MEMORY
+        needed = mean + _QUANTILE * math.sqrt(_TOGETHER * mean)
+        return len(self._lesser_at) < self.allowed - needed
 
     def _is_spaced(self) -> bool:
         return (
@@ -304,3 +332,8 @@ class Budget:
             _, holder = heapq.heappop(self._free_at)
             if holder:
                 self._reserve[holder] -= 1
+
+
+def _forget(times: deque[int], before: int) -> None:
+    while times and times[0] <= before:
+        times.popleft()

@@ -54,6 +54,37 @@ async def test_a_slot_is_free_again_a_window_and_a_margin_after_the_answer(
     assert (budget.used, budget.left()) == (0, 100)
 
 
+@pytest.mark.parametrize(("urgent", "lesser"), [(0, 80), (10, 71), (30, 49), (60, 10), (90, 0)])
+async def test_what_is_not_urgent_spares_what_urgent_work_will_need(
+    clock: FakeClock, urgent: int, lesser: int
+) -> None:
+    """Its slots are taken for a whole window, and a busy quarter of an hour follows a quiet one."""
+    budget = Budget(_LIMIT, clock)
+    pause = budget.window / SECOND / 100
+    for _ in range(4):  # windows
+        for slot in range(100):
+            if slot < urgent:
+                budget.ended(budget.take(Priority.NEW))
+            clock.advance(pause)
+    clock.advance(0.001)
+    gone = 0
+    for _ in range(100):
+        if budget.reach() < Priority.BACKFILL:
+            break
+        budget.ended(budget.take(Priority.BACKFILL))
+        budget._spaced_for = False  # noqa: SLF001 - as if it had left long ago
+        gone += 1
+    assert gone == lesser
+
+
+async def test_a_slot_that_was_given_back_was_not_taken(clock: FakeClock) -> None:
+    """What turned out to be told already needed none."""
+    budget = Budget(_LIMIT, clock)
+    for _ in range(200):
+        assert budget.reach() == Priority.BACKFILL
+        budget.give_back(Priority.TAG, budget.take(Priority.TAG))
+
+
 async def test_short_windows_have_a_smaller_margin(clock: FakeClock) -> None:
     """Half a second of a sandbox's two would be a quarter of the allowance."""
     budget = Budget(RateLimit(requests=1, per=Duration(2)), clock)
