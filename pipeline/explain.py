@@ -26,6 +26,9 @@ _HELP = {
         "It is authentic, but says two things at once, so neither is believed. It is kept as it "
         "came; please report it, without the guest's data."
     ),
+    "the guest cannot be fetched anew": (
+        "What was fetched is too old to be sent, and ROLLER refuses this guest: look there."
+    ),
     "the source does not know the booking": (
         "ROLLER has no such booking (any more): was it made at another venue?"
     ),

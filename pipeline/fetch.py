@@ -76,7 +76,7 @@ class Fetcher:
         breaker = self.lane.breaker
         pause = breaker.wait()
         if pause:
-            reason = f"{self._name} cannot be asked for the guest: {self.lane.last_error}"
+            reason = f"the guest cannot be asked for at {self._name}: {self.lane.last_error}"
             raise Outdated(reason, after=max(pause, _PAUSE))
         breaker.probing()  # without an event to fetch, nobody else finds out that it works again
         try:
@@ -95,7 +95,7 @@ class Fetcher:
         finally:
             breaker.abandon()
         if guest is None and tries + 1 < TRIES_FOR_A_GUEST:
-            raise NotYet("the source does not know the customer, and is asked again")
+            raise NotYet("the source does not know the customer yet")
         if guest is None:
             await self._events.lose_guest(self._name, customer, at=self._clock.now())
 

@@ -45,5 +45,6 @@ async def test_each_turn_that_a_message_takes_is_a_line_with_its_ids(
     assert (repeated["source"], repeated["key"]) == ("leeds", "twice")
     [line] = _lines(said, "superseded")
     assert (f"d{line['delivery']}", f"d{line['by']}") == (old, new)
-    assert [line["ids"] for line in _lines(said, "retried")] == [[parked]]
-    assert [line["ids"] for line in _lines(said, "dropped")] == [[parked], [new]]
+    assert [line["events"] for line in _lines(said, "retried")] == [[int(parked[1:])]]
+    events, deliveries = _lines(said, "dropped")
+    assert (events["events"], deliveries["deliveries"]) == ([int(parked[1:])], [int(new[1:])])
