@@ -76,6 +76,7 @@ class Teller:
         self._gatherer = means.gatherer
         self._clock = means.clock
         self._log = means.log
+        #: By person, and by the destination's id of a guest; whoever needs both takes them so.
         self._people: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def tell(self, delivery: Delivery, attempt: Attempt) -> None:
@@ -136,7 +137,9 @@ class Teller:
                     customer = truth.guest.customer if truth.guest else ""
                     await self._outbox.deliveries.wait_for_guest(delivery, customer, now=now)
                 case Send():
-                    await self._send(delivery, truth, facts, step, attempt)
+                    # A booking that changed hands goes to its old guest first: somebody else's.
+                    async with self._lock(_addressed(step)):
+                        await self._send(delivery, truth, facts, step, attempt)
         return True
 
     async def _send(
@@ -206,6 +209,11 @@ class Teller:
 
     def _lock(self, person: str | None) -> asyncio.Lock:
         return self._people.setdefault(person or "", asyncio.Lock()) if person else asyncio.Lock()
+
+
+def _addressed(step: Send) -> str | None:
+    """Name the guest at the destination whom a request is about; None of one who is not known."""
+    return step.told.guest if isinstance(step.told, ToldBooking) else step.told.remote_id
 
 
 def _learnt(truth: Truth, step: Send, answer: Answer, now: int) -> list[Learnt]:
