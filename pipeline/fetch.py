@@ -60,17 +60,24 @@ class Fetcher:
         Raises Outdated when the source cannot tell just now: that is no fault of the destination,
         nor of the guest.
         """
-        pause = max(self.lane.breaker.wait(), _PAUSE)
-        if self.lane.breaker.is_open:
+        breaker = self.lane.breaker
+        if rest := breaker.wait():
             raise Outdated(f"{self._name} cannot be asked for the guest: {self.lane.last_error}",
-                           after=pause)  # fmt: skip
+                           after=max(rest, _PAUSE))  # fmt: skip
+        # With no event that is due, nobody else would ever try whether the source is back.
+        probe = breaker.is_open
+        breaker.probing()
         try:
             guest = await self.guest(customer)
         except OutboxUnavailable:
             raise
         except PipelineError as exc:
             failure = self.lane.stumbled(exc)
-            raise Outdated(f"the guest is not fetched anew: {failure.reason}", after=pause) from exc
+            raise Outdated(f"the guest is not fetched anew: {failure.reason}",
+                           after=max(breaker.rest(), _PAUSE)) from exc  # fmt: skip
+        finally:
+            if probe:
+                breaker.abandon()
         if guest is None:
             await self._events.lose_guest(self._name, customer, at=self._clock.now())
 
