@@ -147,6 +147,8 @@ class Teller:
     ) -> None:
         if step.request.once:
             attempt.raises_doubt(_in_doubt(truth, step))
+        elif isinstance(step.told, ToldBooking) and _comes_into_hands(step.told, facts):
+            attempt.raises_doubt(_perhaps(truth, step.told))
         with recorded_by(attempt):
             try:
                 answer = await self._destination.send(step.request)
@@ -265,6 +267,19 @@ def _in_doubt(truth: Truth, step: Send) -> Learnt:
     """Say what is known of a booking from the moment its request leaves until an answer comes."""
     assert isinstance(step.told, ToldBooking)  # noqa: S101 - guests are upserts
     return Learnt(key=_key(truth), told=msgspec.structs.replace(step.told, in_doubt=True))
+
+
+def _comes_into_hands(told: ToldBooking, facts: Facts) -> bool:
+    before = facts.told_booking
+    return not told.cancelled and (before is None or before.guest != told.guest)
+
+
+def _perhaps(truth: Truth, told: ToldBooking) -> Learnt:
+    """Say who may hold a booking from the moment that its request leaves.
+
+    Without an answer they may have it; it must then be cancelled there, should it change hands.
+    """
+    return Learnt(key=_key(truth), told=msgspec.structs.replace(told, payload_hash=""))
 
 
 def _key(truth: Truth) -> str:
