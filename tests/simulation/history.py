@@ -392,6 +392,8 @@ class _History:
                 if (where, said.customer) == record and said.phase is Phase.ACTIVE
             ]  # fmt: skip
             last = model.since(record, max(came) if came else 0.0)
+            if not all(sendable(one) and one.email == email for one in last):
+                last = model.since(record, 0.0)  # what was told before may have stayed
             allowed |= {(one.first, one.phone) for one in last if one.email == email}
             certain = all(sendable(one) and one.email == email for one in last)
             must |= bool(came) and certain and not model.has_left(email, max(came, default=0.0))

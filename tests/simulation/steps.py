@@ -154,21 +154,26 @@ _there = st.builds(
     wanted=st.booleans(),
     leaves=st.sampled_from((*(False for _ in range(7)), True)),
 )
+_PATHS = ("", "/v1/guests", "/v1/guests/…/booking", "/v1/guests/…/tags", "/oauth")
+
+
+def _fault(kinds: str, *, after: bool) -> st.SearchStrategy[Fault]:
+    return st.builds(
+        Fault,
+        kind=st.sampled_from(kinds.split()),
+        count=st.integers(1, 6),
+        path=st.sampled_from(_PATHS),
+        method=st.sampled_from((None, "POST", "GET")),
+        after=st.booleans() if after else st.just(False),
+        retry_after=st.sampled_from((None, 5, 700)),
+    )
+
+
+#: Who refuses has done nothing; of all else nobody knows whether it was done.
 _spoilt = st.builds(
     Spoil,
-    fault=st.builds(
-        Fault,
-        kind=st.sampled_from(
-            ("500", "503", "429", "400", "401", "403", "timeout", "reset", "garbage")
-        ),
-        count=st.integers(1, 6),
-        path=st.sampled_from(
-            ("", "/v1/guests", "/v1/guests/…/booking", "/v1/guests/…/tags", "/oauth")
-        ),
-        method=st.sampled_from((None, "POST", "GET")),
-        after=st.booleans(),
-        retry_after=st.sampled_from((None, 5, 700)),
-    ),
+    fault=_fault("400 401 403 429", after=False)
+    | _fault("500 503 timeout reset garbage", after=True),
 )
 
 
@@ -184,10 +189,10 @@ _step = _often(
     (3, _there),
     (3, _spoilt),
     (
-        1,
+        2,
         st.builds(
             Outage,
-            peer=st.sampled_from((*VENUES, "stampede-0")),
+            peer=st.sampled_from((*VENUES, "stampede-0", "stampede-0")),
             seconds=st.sampled_from((2.0, 100.0, 1200.0, 20_000.0)),
         ),
     ),
@@ -213,10 +218,39 @@ def _first(venue: str, customer: str) -> st.SearchStrategy[Change]:
     )
 
 
+def _told(venue: str, customer: str) -> st.SearchStrategy[list[tuple[Step, float]]]:
+    """Let a guest change their mind, and ROLLER tell of a booking of theirs each time."""
+    booked = st.builds(
+        Book,
+        venue=st.just(venue),
+        booking=st.sampled_from(("b0", "b1")),
+        customer=st.just(customer),
+        amount=st.integers(10, 13),
+    )
+    changed = st.builds(
+        Change,
+        venue=st.just(venue),
+        customer=st.just(customer),
+        named_anew=st.booleans(),
+        by_email=_consent,
+        by_sms=_consent,
+    )
+    moment = st.sampled_from((0.0, 0.2, 3.0, 30.0))
+    turn = st.tuples(
+        st.tuples(_there | changed, moment),
+        st.tuples(changed, st.just(0.0)),
+        st.tuples(booked, moment),
+    )
+    return st.lists(turn, min_size=1, max_size=3).map(
+        lambda turns: [step for one in turns for step in one]
+    )
+
+
+_any = st.lists(st.tuples(_step, _pause), max_size=8)
 #: Lists of lists are longer on the average than lists, and lose several at a time when they shrink.
-_steps = st.lists(st.lists(st.tuples(_step, _pause), max_size=8), min_size=1, max_size=6).map(
-    lambda parts: tuple(step for part in parts for step in part)
-)
+_steps = st.lists(
+    st.one_of(_any, *(_told(*record) for record in RECORDS)), min_size=1, max_size=8
+).map(lambda parts: tuple(step for part in parts for step in part))
 
 
 def cases() -> st.SearchStrategy[Case]:

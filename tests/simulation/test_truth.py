@@ -6,8 +6,20 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pipeline.model import Consent, Phase
+from pipeline.sandbox.faults import Fault
 from tests.simulation.history import play
-from tests.simulation.steps import EMAILS, RECORDS, Book, Case, Change, SetClock, Step, cases
+from tests.simulation.steps import (
+    EMAILS,
+    RECORDS,
+    Book,
+    Case,
+    Change,
+    Outage,
+    SetClock,
+    Spoil,
+    Step,
+    cases,
+)
 
 #: More than the suite has time for: PIPELINE_HISTORIES=5000 pytest tests/simulation/test_truth.py
 _HISTORIES = int(os.environ.get("PIPELINE_HISTORIES", "0"))
@@ -38,7 +50,7 @@ def _history(*steps: tuple[Step, float], seed: int = 0) -> Case:
     return Case(seed=seed, guests=guests, steps=steps)
 
 
-def _book(customer: str = "c0", **fields: object) -> Book:
+def _book(customer: str | None = "c0", **fields: object) -> Book:
     return Book(**{"venue": "venue-0", "booking": "b0", "customer": customer} | fields)  # type: ignore[arg-type]
 
 
@@ -62,6 +74,25 @@ def test_an_opt_out_counts_though_the_clock_was_set_back_after_the_opt_in() -> N
         (SetClock(seconds=-7200.0), 5.0),
         (_say(_NO), 0.0),
         (_book(), 30.0),
+    )
+    assert play(history) == []
+
+
+def test_a_booking_that_may_have_been_told_is_cancelled_there_when_it_changes_hands() -> None:
+    """An answer that is lost takes no booking back."""
+    lost = Fault(kind="500", path="/v1/guests/…/booking", count=1, after=True, retry_after=700)
+    for customer in ("c1", None):
+        history = _history((Spoil(fault=lost), 0.0), (_book(), 30.0), (_book(customer), 30.0))
+        assert play(history) == []
+
+
+def test_a_guest_who_cannot_be_fetched_anew_is_once_the_source_is_back() -> None:
+    """No webhook may come for days that would show it."""
+    failing = Fault(kind="503", path="/v1/guests", count=4, retry_after=700)
+    history = _history(
+        (Spoil(fault=failing), 0.0),
+        (_book(), 1.0),
+        (Outage(peer="venue-0", seconds=20_000.0), 5000.0),
     )
     assert play(history) == []
 
