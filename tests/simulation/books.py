@@ -50,11 +50,12 @@ _WRONG = {
                           AND m.kind = d.kind AND m.booking = d.booking
         WHERE d.kind = 'booking' AND m.id < max(d.id, n.id)
           AND (m.as_of, m.id) > (d.as_of, d.id) AND (m.as_of, m.id) < (n.as_of, n.id)""",
-    "an older state of a booking waits beside a newer one": """
-        SELECT d.id, n.id FROM delivery AS d
+    "an older event that came after a newer one is not superseded": """
+        SELECT d.id, d.state, n.id FROM delivery AS d
         JOIN delivery AS n ON n.destination = d.destination AND n.source = d.source
                           AND n.kind = d.kind AND n.booking = d.booking
-        WHERE d.kind = 'booking' AND d.state = 'waiting' AND (n.as_of, n.id) > (d.as_of, d.id)""",
+        WHERE d.kind = 'booking' AND d.state <> 'superseded'
+          AND n.id < d.id AND n.as_of > d.as_of""",
     "an event that is done has not one delivery of its booking": """
         SELECT e.id, count(d.id) FROM event AS e
         LEFT JOIN delivery AS d ON d.event = e.id AND d.kind = 'booking'

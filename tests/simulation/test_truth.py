@@ -11,6 +11,7 @@ from tests.simulation.history import play
 from tests.simulation.steps import (
     EMAILS,
     RECORDS,
+    AtStampede,
     Book,
     Case,
     Change,
@@ -95,6 +96,35 @@ def test_a_guest_who_cannot_be_fetched_anew_is_once_the_source_is_back() -> None
         (Outage(peer="venue-0", seconds=20_000.0), 5000.0),
     )
     assert play(history) == []
+
+
+def test_who_opted_out_at_stampede_and_left_is_not_made_again_with_the_yes_of_before() -> None:
+    """It is the same person, whatever Stampede has forgotten."""
+    renamed = Change(venue="venue-0", customer="c0", named_anew=True)
+    history = _history(
+        (_say(_YES), 0.0),
+        (_book(), 30.0),
+        (AtStampede(email=EMAILS[0], channel="email"), 1000.0),
+        (renamed, 0.0),
+        (_book(), 30.0),
+        (AtStampede(email=EMAILS[0], leaves=True), 1000.0),
+        (renamed, 0.0),
+        (_book(), 30.0),
+    )
+    assert play(history) == []
+
+
+def test_who_left_stampede_is_made_again_with_the_next_booking() -> None:
+    """The id that was remembered is nobody's."""
+    leaves = AtStampede(email=EMAILS[0], leaves=True)
+    assert play(_history((_book(), 1000.0), (leaves, 0.0), (_book(), 30.0))) == []
+
+
+def test_details_that_waited_through_an_outage_are_fetched_again() -> None:
+    """Whoever changed them meanwhile has told ROLLER, and ROLLER nobody."""
+    outage = Outage(peer="stampede-0", seconds=3000.0)
+    renamed = Change(venue="venue-0", customer="c0", named_anew=True)
+    assert play(_history((outage, 0.0), (_book(), 30.0), (renamed, 5000.0))) == []
 
 
 @pytest.mark.parametrize("seed", range(4))
