@@ -4,6 +4,7 @@ One of these runs for each source, so that a venue whose ROLLER is in trouble ho
 """
 
 import asyncio
+from weakref import WeakValueDictionary
 
 import msgspec
 from aiolimiter import AsyncLimiter
@@ -78,6 +79,7 @@ class Enricher:
         self._free = asyncio.Semaphore(_WORKERS)
         self._stopping = False
         self._venue_fetch = SharedFetch()
+        self._bookings: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self) -> None:
         """Work until stopped; what is under way is finished first."""
@@ -229,6 +231,11 @@ class Enricher:
     async def _know_booking(self, event: Event) -> tuple[Booking, bool]:
         """Learn the booking's state; tell also whether this event is the newest of it."""
         booking = self._read(event) if event.body else await self._fetch(event)
+        # One after the other, for two that tie must see each other.
+        async with self._bookings.setdefault(booking.id, asyncio.Lock()):
+            return await self._learn_booking(event, booking)
+
+    async def _learn_booking(self, event: Event, booking: Booking) -> tuple[Booking, bool]:
         at = _as_of(event)
         known = await self._outbox.facts.booking(event.source, booking.id)
         if known and known.occurred_at > at:

@@ -340,6 +340,7 @@ class ToldBooking(Struct, frozen=True, kw_only=True):
     #: The source's customer who holds it, to see when it changes hands.
     customer: str | None
     #: Of the booking as an upsert, also when it was registered: what is unchanged is the same.
+    #: Empty while nobody knows what the destination has.
     payload_hash: str
     cancelled: bool = False
     #: A registration is under way, or was and nobody knows what came of it.

@@ -79,6 +79,7 @@ class Teller:
         self._gatherer = means.gatherer
         self._clock = means.clock
         self._log = means.log
+        #: By person, and by the destination's id of a guest; whoever needs both takes them so.
         self._people: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def tell(self, delivery: Delivery, attempt: Attempt) -> None:
@@ -143,7 +144,9 @@ class Teller:
                     )
                     chronicle(self._log, became)
                 case Send():
-                    await self._send(delivery, truth, facts, step, attempt)
+                    # A booking that changed hands goes to its old guest first: somebody else's.
+                    async with self._lock(_addressed(step)):
+                        await self._send(delivery, truth, facts, step, attempt)
         return True
 
     async def _send(
@@ -236,6 +239,11 @@ class Teller:
         return self._people.setdefault(person or "", asyncio.Lock()) if person else asyncio.Lock()
 
 
+def _addressed(step: Send) -> str | None:
+    """Name the guest at the destination whom a request is about; None of one who is not known."""
+    return step.told.guest if isinstance(step.told, ToldBooking) else step.told.remote_id
+
+
 def _learnt(truth: Truth, step: Send, answer: Answer, now: int) -> list[Learnt]:
     """Say what the destination knows now, with what it answered."""
     if answer.presence is not None and isinstance(step.told, ToldGuest):
@@ -304,6 +312,8 @@ def _in_doubt(truth: Truth, facts: Facts, step: Send) -> list[Learnt]:
     if isinstance(step.told, ToldGuest) and step.told.consent and _is_of_guest(step.told, told):
         unknown = msgspec.structs.replace(told, payload_hash=None)
         return [_maybe(person, unknown, OWN_CALL, step.told.consent)]
+    if isinstance(step.told, ToldBooking) and _comes_into_hands(step.told, facts):
+        return [Learnt(key=_key(truth), told=msgspec.structs.replace(step.told, payload_hash=""))]
     return []
 
 
@@ -314,6 +324,15 @@ def _is_of_guest(now: ToldGuest, before: ToldGuest) -> bool:
 
 def _maybe(person: str, told: ToldGuest, key: str, consent: ToldConsent) -> Learnt:
     return Learnt(key=person, told=msgspec.structs.replace(told, maybe=told.maybe | {key: consent}))
+
+
+def _comes_into_hands(told: ToldBooking, facts: Facts) -> bool:
+    """Tell whether somebody may hold a booking once its request has left, who did not before.
+
+    It must then be cancelled there, should it change hands before anybody knows.
+    """
+    before = facts.told_booking
+    return not told.cancelled and (before is None or before.guest != told.guest)
 
 
 def _key(truth: Truth) -> str:

@@ -68,7 +68,7 @@ def next_step(kind: DeliveryKind, detail: str, facts: Facts, mapper: Mapper, sea
 
 def priority(facts: Facts) -> int:
     """Give the class of a booking's delivery: new and cancelled ones go before changed ones."""
-    new = facts.told_booking is None
+    new = facts.told_booking is None or not facts.told_booking.payload_hash
     cancelled = facts.booking is not None and facts.booking.phase is Phase.CANCELLED
     return Priority.NEW if new or cancelled else Priority.CHANGED
 

@@ -55,6 +55,21 @@ _SUBJECTS = """
     WHERE kind IN ('guest', 'venue') AND doc IS NOT NULL AND as_of > ?1
 """
 _MOVE_SUBJECT = "UPDATE subject SET as_of = as_of + ?1 WHERE id = ?2 AND as_of = ?3"
+#: Likewise of consent: whatever a guest says next would seem to be older, an opt-out among it.
+_TOLD = """
+    SELECT destination, key, updated_at FROM told
+    WHERE kind = 'guest' AND updated_at > ?1 AND json_type(doc, '$.consent') = 'object'
+"""
+_MOVE_TOLD = """
+    UPDATE told SET updated_at = updated_at + ?1, doc = json_replace(doc,
+        '$.consent.changed.data.at', json_extract(doc, '$.consent.changed.data.at')
+            + ?1 * (json_extract(doc, '$.consent.changed.data.at') > ?2),
+        '$.consent.changed.email.at', json_extract(doc, '$.consent.changed.email.at')
+            + ?1 * (json_extract(doc, '$.consent.changed.email.at') > ?2),
+        '$.consent.changed.sms.at', json_extract(doc, '$.consent.changed.sms.at')
+            + ?1 * (json_extract(doc, '$.consent.changed.sms.at') > ?2))
+    WHERE destination = ?3 AND kind = 'guest' AND key = ?4 AND updated_at = ?5
+"""
 
 
 class SqliteTimes:
@@ -99,15 +114,20 @@ class SqliteTimes:
         ):
             listed = await self._readers.rows(found, wanted[:used])
             for start in range(0, len(listed), _AT_ONCE):
-                moved += await self._move(move, step, listed[start : start + _AT_ONCE])
+                part = listed[start : start + _AT_ONCE]
+                moved += await self._move(move, [(step, *row) for row in part])
+        told = await self._readers.rows(_TOLD, (reading.at,))
+        for start in range(0, len(told), _AT_ONCE):
+            part = told[start : start + _AT_ONCE]
+            moved += await self._move(_MOVE_TOLD, [(step, reading.at, *row) for row in part])
         if step < 0:
             await self.note(reading)
         return moved
 
-    async def _move(self, sql: str, step: int, listed: Sequence[tuple[int, int]]) -> int:
+    async def _move(self, sql: str, moves: Sequence[tuple[object, ...]]) -> int:
         def unit(connection: sqlite3.Connection) -> int:
             before = connection.total_changes
-            connection.executemany(sql, [(step, number, time) for number, time in listed])
+            connection.executemany(sql, moves)
             return connection.total_changes - before
 
         return await self._writer.do(unit)

@@ -6,9 +6,10 @@ What `daemon.py` does around its listeners is done here in the same order.
 import asyncio
 import io
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 from pipeline.assembly import Assembly, Stages
 from pipeline.clock import SECOND
@@ -132,6 +133,10 @@ class Machine:
         if origin is Origin.WEBHOOK:
             door.arrivals.offer(receipt.event)
         return receipt.event
+
+    async def rows(self, sql: str) -> Sequence[Any]:
+        """Look into the file while the pipeline runs, which lets nobody else in meanwhile."""
+        return await self._power.rows(sql)
 
     def source(self, name: str, settings: SourceSettings) -> Source:  # noqa: ARG002 - of Peers
         """Give the simulated ROLLER."""

@@ -2,7 +2,7 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Self, TypeVar
 
 from pipeline.outbox.connection import Connected, InLoopConnection
@@ -38,6 +38,14 @@ class Power:
         assert self._connection is not None  # noqa: S101 - the outbox is open
         for pragma in ("synchronous = OFF", "locking_mode = EXCLUSIVE"):
             _ = await self._connection.execute_fetchall(f"PRAGMA {pragma}")
+
+    async def rows(self, sql: str) -> Sequence[Any]:
+        """Look into the file; this is no use of the disk. ValueError without power."""
+        if self._connection is None:
+            raise ValueError(_GONE)
+        return await InLoopConnection.run(
+            self._connection, lambda connection: connection.execute(sql).fetchall()
+        )
 
     def cut_in(self, uses: int, *, after: bool) -> None:
         """Cut it at the so-maniest next use of a connection: before its work, or after.

@@ -68,13 +68,13 @@ class World:
         self.watch = Watch()
         self.stampedes: dict[str, SimulatedStampede] = {}
         self._sent = 0
-        networks: dict[str, Network] = {}
+        self.networks: dict[str, Network] = {}
         for name in self._destinations():
             made = SimulatedStampede(self._sandbox(), self._their_time)
             for fault in setup.faults:
                 made.fault(fault)
             self.stampedes[name] = made
-            networks[name] = Network(
+            self.networks[name] = Network(
                 made.take,
                 self.dice(name),
                 latency=setup.stampede,
@@ -90,7 +90,7 @@ class World:
         }
         config = self._config(folder / "outbox.db")
         self.machine = Machine(
-            config, self.rollers, networks, self.clock, self.watch, self.dice("machine")
+            config, self.rollers, self.networks, self.clock, self.watch, self.dice("machine")
         )
 
     def dice(self, purpose: str) -> random.Random:

@@ -1,6 +1,6 @@
 """Runs the benchmarks and prints their table; exits 1 when a target is missed.
 
-    python -m tests.benchmarks [answering] [standing] [desk] [allowance]
+    python -m tests.benchmarks [answering] [standing] [desk] [allowance] [truth]
 
 Files go to a temporary folder ($TMPDIR names another place). How fast that disk flushes is part of
 the result, so it is printed too; a folder in memory makes all of it look too good.
@@ -13,7 +13,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks import allowance, answering, desk, standing
+from tests.benchmarks import allowance, answering, desk, standing, truth
 from tests.benchmarks.table import Line, shown
 
 _PARTS = {
@@ -21,6 +21,7 @@ _PARTS = {
     "standing": standing.measure,
     "desk": desk.measure,
     "allowance": allowance.measure,
+    "truth": truth.measure,
 }
 
 _FLUSHES = 50

@@ -9,18 +9,21 @@ import pytest
 
 from pipeline.clock import SECOND
 from pipeline.log import Log
-from pipeline.model import Guest
+from pipeline.model import Change, Guest, Outcome, ToldConsent, ToldGuest
+from pipeline.outbox import Learnt
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.step import Steps
 from tests.fakes import FakeClock
 from tests.outbox.support import (
     BOOKING,
+    GUEST,
     LEASE,
     arrival,
     conserved,
     intent,
     look,
     next_delivery,
+    sent,
     settled,
 )
 
@@ -157,6 +160,32 @@ async def test_a_guest_who_is_fetched_after_the_clock_was_set_back_is_the_newer_
     known = await outbox.facts.guest("leeds", "c")
     assert known is not None
     assert known.guest == new
+
+
+async def test_consent_that_was_told_under_a_clock_set_ahead_is_not_newer_than_all_to_come(
+    outbox: SqliteOutbox, clock: FakeClock, steps: Steps
+) -> None:
+    """An opt-out that seemed to be older than the opt-in would never be told."""
+    await steps.begin()
+    then, long_ago = clock.now(), clock.now() - 2 * _HOUR * SECOND
+    changed = {
+        "data": Change(at=then, record="leeds/c"),
+        "sms": Change(at=long_ago, record="leeds/c"),
+    }
+    consent = ToldConsent(data=True, email=True, sms=False, changed=changed, behind={})
+    await settled(outbox, "m", GUEST)
+    one = await next_delivery(outbox, now=clock.now())
+    learnt = Learnt(key="p", told=ToldGuest(remote_id="g", consent=consent))
+    ending = await sent(outbox, one, Outcome.OK)
+    await outbox.deliveries.succeed(one, [learnt], ending, more=False, now=clock.now())
+    clock.advance(1)
+    clock.step(-_HOUR)
+    await steps.look()
+    told = await outbox.facts.told_guest("stampede", "p")
+    assert told is not None
+    assert told.consent is not None
+    moved = Change(at=then - _HOUR * SECOND, record="leeds/c")
+    assert told.consent.changed == changed | {"data": moved}
 
 
 async def test_many_rows_are_moved_some_at_a_time(

@@ -180,6 +180,7 @@ CREATE TABLE told (
     updated_at   INTEGER NOT NULL,
     PRIMARY KEY (destination, kind, key)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX told_guest ON told (updated_at) WHERE kind = 'guest';
 -- What a destination was last told. It outlives `keep`, and holds nothing that names a person.
 
 -- A booking whose registration was not answered is `in_doubt` in its doc, and the consent that went

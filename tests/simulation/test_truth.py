@@ -1,0 +1,142 @@
+"""Whatever happens in whatever order, Stampede has the newest truth, and nobody's no is undone."""
+
+import os
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+
+from pipeline.model import Consent, Phase
+from pipeline.sandbox.faults import Fault
+from tests.simulation.history import play
+from tests.simulation.steps import (
+    EMAILS,
+    RECORDS,
+    AtStampede,
+    Book,
+    Case,
+    Change,
+    Outage,
+    SetClock,
+    Spoil,
+    Step,
+    cases,
+)
+
+#: More than the suite has time for: PIPELINE_HISTORIES=5000 pytest tests/simulation/test_truth.py
+_HISTORIES = int(os.environ.get("PIPELINE_HISTORIES", "0"))
+
+_NO, _YES = Consent.NO, Consent.YES
+
+
+@settings(
+    max_examples=_HISTORIES or 30,
+    derandomize=not _HISTORIES,
+    database=None,
+    deadline=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+@given(case=cases())
+def test_any_history_ends_in_the_newest_truth(case: Case) -> None:
+    """No sync may end with an old booking, with two of them, or with a guest subscribed again."""
+    assert play(case) == []
+
+
+def _history(*steps: tuple[Step, float], seed: int = 0) -> Case:
+    """Make a history of guests who all have said no."""
+    guests = tuple(
+        Change(venue=venue, customer=customer, email=email, by_email=_NO, by_sms=_NO)
+        for (venue, customer), email in zip(RECORDS, EMAILS, strict=True)
+    )
+    return Case(seed=seed, guests=guests, steps=steps)
+
+
+def _book(customer: str | None = "c0", **fields: object) -> Book:
+    return Book(**{"venue": "venue-0", "booking": "b0", "customer": customer} | fields)  # type: ignore[arg-type]
+
+
+def _say(consent: Consent) -> Change:
+    return Change(venue="venue-0", customer="c0", by_email=consent, by_sms=consent)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_of_two_messages_of_one_moment_that_come_together_the_last_counts(seed: int) -> None:
+    """Only the source can tell which that is, and it is asked only by who sees both."""
+    gone, there = _book(phase=Phase.CANCELLED, late=600.0), _book(late=600.0)
+    assert play(_history((gone, 0.0), (there, 1.0), seed=seed)) == []
+
+
+def test_an_opt_out_counts_though_the_clock_was_set_back_after_the_opt_in() -> None:
+    """It would seem to be older, and be taken for what was overtaken."""
+    history = _history(
+        (_book(), 30.0),
+        (_say(_YES), 0.0),
+        (_book(), 30.0),
+        (SetClock(seconds=-7200.0), 5.0),
+        (_say(_NO), 0.0),
+        (_book(), 30.0),
+    )
+    assert play(history) == []
+
+
+def test_a_booking_that_may_have_been_told_is_cancelled_there_when_it_changes_hands() -> None:
+    """An answer that is lost takes no booking back."""
+    lost = Fault(kind="500", path="/v1/guests/…/booking", count=1, after=True, retry_after=700)
+    for customer in ("c1", None):
+        history = _history((Spoil(fault=lost), 0.0), (_book(), 30.0), (_book(customer), 30.0))
+        assert play(history) == []
+
+
+def test_a_guest_who_cannot_be_fetched_anew_is_once_the_source_is_back() -> None:
+    """No webhook may come for days that would show it."""
+    failing = Fault(kind="503", path="/v1/guests", count=4, retry_after=700)
+    history = _history(
+        (Spoil(fault=failing), 0.0),
+        (_book(), 1.0),
+        (Outage(peer="venue-0", seconds=20_000.0), 5000.0),
+    )
+    assert play(history) == []
+
+
+def test_who_opted_out_at_stampede_and_left_is_not_made_again_with_the_yes_of_before() -> None:
+    """It is the same person, whatever Stampede has forgotten."""
+    renamed = Change(venue="venue-0", customer="c0", named_anew=True)
+    history = _history(
+        (_say(_YES), 0.0),
+        (_book(), 30.0),
+        (AtStampede(email=EMAILS[0], channel="email"), 1000.0),
+        (renamed, 0.0),
+        (_book(), 30.0),
+        (AtStampede(email=EMAILS[0], leaves=True), 1000.0),
+        (renamed, 0.0),
+        (_book(), 30.0),
+    )
+    assert play(history) == []
+
+
+def test_who_left_stampede_is_made_again_with_the_next_booking() -> None:
+    """The id that was remembered is nobody's."""
+    leaves = AtStampede(email=EMAILS[0], leaves=True)
+    assert play(_history((_book(), 1000.0), (leaves, 0.0), (_book(), 30.0))) == []
+
+
+def test_details_that_waited_through_an_outage_are_fetched_again() -> None:
+    """Whoever changed them meanwhile has told ROLLER, and ROLLER nobody."""
+    outage = Outage(peer="stampede-0", seconds=3000.0)
+    renamed = Change(venue="venue-0", customer="c0", named_anew=True)
+    assert play(_history((outage, 0.0), (_book(), 30.0), (renamed, 5000.0))) == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_guest_is_not_told_twice_at_a_time_when_a_booking_leaves_them(seed: int) -> None:
+    """It is cancelled in the name of who has it now, while they are told something else."""
+    other = Change(venue="venue-1", customer="c0", email=EMAILS[0])
+    history = _history(
+        (_book(), 30.0),
+        (other, 0.0),
+        (Book(venue="venue-1", booking="b0", customer="c0"), 0.0),
+        (_book("c1"), 0.0),
+        (Book(venue="venue-1", booking="b0", customer="c0", amount=11), 30.0),
+        seed=seed,
+    )
+    assert play(history) == []
