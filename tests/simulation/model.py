@@ -118,7 +118,9 @@ class Model:
             self._says(record, channel, before, yes=False)
             and self._says(record, channel, at, yes=True)
             and not any(
-                one.record == record and one.email == email and one.left > at + RACE
+                (one.record, one.email) == (record, email)
+                and one.left > at + RACE
+                and (one.consent[channel] or self._only(record, channel, one.left, Consent.YES))
                 for one in self._known(now)
             )
             for before, at in pairwise(seen)
