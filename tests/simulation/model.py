@@ -96,11 +96,8 @@ class Model:
     def takes_back(self, record: Record) -> bool:
         """Tell whether a record says no where it has said yes: that waits for nothing."""
         said = [one.consent for _, one in self.fetched.get(record, [])]
-        return any(
-            Consent.YES in {getattr(one, name) for one in said}
-            and getattr(said[-1], name) is Consent.NO
-            for name in ("email", "sms")
-        )
+        said_yes = any(Consent.YES in {one.email, one.sms} for one in said)
+        return said_yes and Consent.NO in {said[-1].email, said[-1].sms}
 
     def stretched(self, now: float) -> float:
         """Tell by how much our time is too short, for the wall clock was set back in it."""
@@ -121,7 +118,9 @@ class Model:
             self._says(record, channel, before, yes=False)
             and self._says(record, channel, at, yes=True)
             and not any(
-                one.record == record and one.email == email and one.left > at + RACE
+                (one.record, one.email) == (record, email)
+                and one.left > at + RACE
+                and (one.consent[channel] or self._only(record, channel, one.left, Consent.YES))
                 for one in self._known(now)
             )
             for before, at in pairwise(seen)

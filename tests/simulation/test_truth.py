@@ -29,7 +29,7 @@ _NO, _YES = Consent.NO, Consent.YES
 
 
 @settings(
-    max_examples=_HISTORIES or 30,
+    max_examples=_HISTORIES or 25,
     derandomize=not _HISTORIES,
     database=None,
     deadline=None,
