@@ -100,6 +100,12 @@ class Gauges:
         )
 
     def _sources(self) -> Iterator[Metric]:
+        # The name is promised. Nobody has looked at the subscription yet, and a guess would be
+        # worse than no value.
+        yield gauge(
+            "pipeline_source_webhook_enabled", "Whether ROLLER's subscription is there and on.",
+            ("source",), [],
+        )  # fmt: skip
         heard = [
             ((name,), door.last_event_at / SECOND)
             for name, door in self._stages.doors.items()
