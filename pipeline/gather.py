@@ -4,10 +4,10 @@ from collections.abc import Mapping
 
 from msgspec import Struct
 
+from pipeline.guest import person
 from pipeline.model import Booking, Facts, Guest, ToldBooking, ToldGuest, Venue
 from pipeline.outbox import Outbox
 from pipeline.plugin import VenueDetails
-from pipeline.transform import person
 
 
 class SourceTraits(Struct, frozen=True, kw_only=True):

@@ -8,6 +8,7 @@ from pipeline.consent import remembered
 from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip, UnknownOutcome
 from pipeline.feed import Feed
 from pipeline.gather import Truth
+from pipeline.guest import has_news, profile_is_told, record_of, takes_back
 from pipeline.log import trace
 from pipeline.means import Means
 from pipeline.model import (
@@ -21,15 +22,8 @@ from pipeline.model import (
 )
 from pipeline.outbox import Intent, Remembered
 from pipeline.plugin import Destination
-from pipeline.transform import (
-    distinct_roles,
-    has_news,
-    next_step,
-    priority,
-    profile_is_told,
-    record_of,
-    takes_back,
-)
+from pipeline.tags import distinct_roles
+from pipeline.transform import next_step, priority
 
 #: Events taken from the queue at a time.
 _AT_ONCE = 32

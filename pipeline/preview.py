@@ -29,7 +29,8 @@ from pipeline.model import (
 )
 from pipeline.plugin import Destination, Mapper
 from pipeline.seal import Seal
-from pipeline.transform import distinct_roles, next_step
+from pipeline.tags import distinct_roles
+from pipeline.transform import next_step
 
 #: Stands in paths and bodies for the id that a destination would give to the guest.
 GUEST_ID = "GUEST_ID"

@@ -23,6 +23,7 @@ from pipeline.errors import (
 )
 from pipeline.fetch import Fetcher
 from pipeline.gather import Truth, booking_key
+from pipeline.guest import OWN_CALL
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
 from pipeline.means import Means
@@ -45,7 +46,7 @@ from pipeline.model import (
 from pipeline.outbox import Ending, Learnt
 from pipeline.plugin import Destination
 from pipeline.redact import private
-from pipeline.transform import OWN_CALL, next_step
+from pipeline.transform import next_step
 from pipeline.wire import recorded_by
 
 

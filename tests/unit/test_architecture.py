@@ -31,11 +31,14 @@ _PURE = (
     "pipeline.consent",
     "pipeline.contact",
     "pipeline.errors",
+    "pipeline.guest",
     "pipeline.model",
     "pipeline.money",
     "pipeline.plugin",
     "pipeline.seal",
+    "pipeline.sendable",
     "pipeline.settings",
+    "pipeline.tags",
     "pipeline.visit",
 )
 _DATABASES = ("aiosqlite", "sqlite3")
@@ -86,7 +89,15 @@ _ONLY = [
         why="the simulated vendors must not share our mistakes",
     ),
     Only(
-        who=("pipeline.transform", "pipeline.visit", "pipeline.contact", "pipeline.consent"),
+        who=(
+            "pipeline.transform",
+            "pipeline.guest",
+            "pipeline.tags",
+            "pipeline.sendable",
+            "pipeline.visit",
+            "pipeline.contact",
+            "pipeline.consent",
+        ),
         among=(*_EVERYTHING, *_DATABASES, *_HTTP, "asyncio", "time", "random", "os"),
         allowed=_PURE,
         why="transform is one pure function, and what it uses is as pure",

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.clock import micros
 from pipeline.errors import Reject, Retry, Skip
+from pipeline.guest import FRESH, person
 from pipeline.model import (
     DeliveryKind,
     Facts,
@@ -28,7 +29,7 @@ from pipeline.model import (
     Venue,
 )
 from pipeline.seal import Seal
-from pipeline.transform import FRESH, next_step, person, priority
+from pipeline.transform import next_step, priority
 from tests.fakes import NOON
 from tests.unit.made import (
     NO,

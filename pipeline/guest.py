@@ -1,0 +1,158 @@
+"""What a destination is told of a guest: details and consent, once it said what it has.
+
+Part of transform, and as pure; see `consent.py` for the rules.
+"""
+
+import msgspec
+
+from pipeline.clock import SECOND
+from pipeline.consent import History, Statement, decide, moves, only_taking_back, opts_out
+from pipeline.contact import Contact, contact, email_of
+from pipeline.errors import Reject, Skip
+from pipeline.model import (
+    DeliveryKind,
+    Facts,
+    Guest,
+    NeedsFresh,
+    Nothing,
+    Send,
+    Step,
+    ToldConsent,
+    ToldGuest,
+)
+from pipeline.plugin import Mapper
+from pipeline.seal import Seal
+from pipeline.sendable import known_guest, sendable_guest
+
+#: Microseconds for which a guest's details, and what a destination says of them, are fresh.
+FRESH = 900 * SECOND
+
+#: In `ToldGuest.maybe`, for a call of the guest's own.
+OWN_CALL = ""
+
+#: Of the consent, in the digest of what a guest's call says beside it.
+_SILENT = ToldConsent(data=False, email=False, sms=False, behind={})
+
+#: Pages of a destination's list that are read to find a guest.
+_MOST_PAGES = 4
+
+
+def person(guest: Guest | None, seal: Seal) -> str | None:
+    """Name the person behind a guest record; None without a usable e-mail."""
+    try:
+        return seal.person(email_of(guest)) if guest else None
+    except Skip:
+        return None
+
+
+def takes_back(facts: Facts, mapper: Mapper) -> bool:
+    """Tell whether the guest takes back a consent that was told: that goes before all else."""
+    if facts.guest is None or facts.told_guest is None:
+        return False
+    feeds = mapper.consents(facts.source)
+    return opts_out(_statement(facts.guest, facts), history(facts.told_guest), feeds)
+
+
+def has_news(facts: Facts, mapper: Mapper) -> bool:
+    """Tell whether the guest's record says of consent what the destination must be told."""
+    if facts.guest is None or facts.told_guest is None:
+        return False
+    feeds = mapper.consents(facts.source)
+    return moves(_statement(facts.guest, facts), history(facts.told_guest), feeds)
+
+
+def profile_is_told(facts: Facts, mapper: Mapper, seal: Seal) -> bool:
+    """Tell whether the destination has all that there is to tell of the guest beside consent."""
+    if facts.guest is None or facts.told_guest is None or facts.venue is None:
+        return False
+    told = facts.told_guest
+    now = profile(contact(facts.guest, facts.venue), mapper, seal)
+    return told.remote_id is not None and told.payload_hash == now
+
+
+def history(told: ToldGuest) -> History:
+    """Give what a person was told of consent, and may have been."""
+    maybe = dict(told.maybe)
+    again = maybe.pop(OWN_CALL, None)
+    return History(told=told.consent, maybe=tuple(maybe.values()), again=again)
+
+
+def record_of(source: str, guest: Guest) -> str:
+    """Name a customer record among all sources."""
+    return f"{source}/{guest.customer}"
+
+
+def guest_step(kind: DeliveryKind, facts: Facts, mapper: Mapper, seal: Seal) -> Step:
+    """Give the next request for a guest's delivery, or for that of an opt-out; see `next_step`."""
+    told = facts.told_guest or ToldGuest()
+    opt_out = takes_back(facts, mapper)
+    # Whoever was told before may take it back, be they sendable any more or not.
+    guest, venue = known_guest(facts) if opt_out else sendable_guest(facts)
+    whom = contact(guest, venue)
+    if told.missing and told.remote_id:
+        return _look_up(whom, told, mapper)
+    unchanged = profile_is_told(facts, mapper, seal)
+    if not opt_out and (kind is DeliveryKind.CONSENT or mapper.registrar):
+        return Nothing(reason="goes with the registration") if mapper.registrar else Nothing()
+    if not opt_out and unchanged and not has_news(facts, mapper):
+        return Nothing()
+    found = consent_to_send(guest, whom, facts, mapper)
+    if not isinstance(found, ToldConsent):
+        return found
+    learnt = msgspec.structs.replace(told, consent=found, seen=None, maybe={})
+    if opt_out:
+        # Nothing but that: what else is known of the guest may be old, or refused.
+        more = kind is DeliveryKind.GUEST and not unchanged and not mapper.registrar
+        return Send(request=mapper.opt_out(whom.email, found), told=learnt, more=more)
+    learnt = msgspec.structs.replace(learnt, payload_hash=profile(whom, mapper, seal))
+    return Send(request=mapper.guest(whom, found), told=learnt)
+
+
+def consent_to_send(
+    guest: Guest, whom: Contact, facts: Facts, mapper: Mapper
+) -> ToldConsent | Send | NeedsFresh:
+    """Give what to send of the guest's consent, or what must happen before that is known."""
+    told = facts.told_guest or ToldGuest()
+    statement = _statement(guest, facts)
+    if not is_fresh(facts.guest_at, facts.now):
+        if not takes_back(facts, mapper):
+            return NeedsFresh()
+        statement = only_taking_back(statement)
+    presence = told.seen.presence if told.seen and is_fresh(told.seen.at, facts.now) else None
+    is_whole = presence is not None and presence.cursor is None
+    found = decide(
+        statement,
+        history(told),
+        presence if is_whole else None,
+        mapper.consents(facts.source),
+        trusting=mapper.trusting and not facts.wary and facts.restored_at is None,
+    )
+    if found is not None:
+        return found
+    if presence is None:
+        return _look_up(whom, msgspec.structs.replace(told, seen=None), mapper)
+    if presence.pages >= _MOST_PAGES:
+        raise Reject(
+            f"the guest is on none of the first {presence.pages} pages of the destination's search"
+        )
+    return _look_up(whom, told, mapper, cursor=presence.cursor)
+
+
+def _look_up(whom: Contact, told: ToldGuest, mapper: Mapper, *, cursor: str | None = None) -> Send:
+    request = mapper.look_up(whom.email, guest=told.remote_id, cursor=cursor)
+    return Send(request=request, told=told, more=True)
+
+
+def is_fresh(at: int | None, now: int) -> bool:
+    """Tell whether something that was fetched then may be relied on; not if the clock was set."""
+    return at is not None and 0 <= now - at <= FRESH
+
+
+def profile(whom: Contact, mapper: Mapper, seal: Seal) -> str:
+    """Give the digest of all that is told of a guest beside consent."""
+    return seal.digest(mapper.guest(whom, _SILENT).body)
+
+
+def _statement(guest: Guest, facts: Facts) -> Statement:
+    at = facts.now if facts.guest_at is None else facts.guest_at
+    return Statement(record=record_of(facts.source, guest), said=guest.consent, at=at)
