@@ -262,7 +262,7 @@ class Enricher:
     async def _know_guest(self, event: Event, customer: str, *, is_cancelled: bool) -> None:
         """Learn the guest, unless they were fetched after the event came in."""
         known = await self._outbox.facts.guest(event.source, customer)
-        if known and known.fetched_at >= event.received_at:
+        if known and event.received_at <= known.fetched_at <= self._clock.now():
             return
         if await self.fetcher.guest(customer):
             return

@@ -83,6 +83,9 @@ _HELP = {
     "customer not known": "ROLLER does not know the booking's customer (any more).",
     "minor": "Nobody under 18 is sent anywhere.",
     "already told": "The destination knows exactly this already, so no request is spent on it.",
+    "the destination has nobody to opt out": (
+        "It was asked, and does not have the guest (any more), so nobody is subscribed there."
+    ),
     "already registered": "In mode registration a booking is registered once, for ever.",
     "goes with the registration": (
         "In mode registration the booking's own call tells of its guest and its tags too."

@@ -15,6 +15,7 @@ from pipeline.model import (
     Guest,
     NeedsFresh,
     Nothing,
+    Presence,
     Send,
     Step,
     ToldConsent,
@@ -82,43 +83,77 @@ def record_of(source: str, guest: Guest) -> str:
     return f"{source}/{guest.customer}"
 
 
+def is_to_opt_out(facts: Facts, mapper: Mapper) -> bool:
+    """Tell whether a guest takes back a consent that may stand at the destination."""
+    if facts.told_guest is None or not takes_back(facts, mapper):
+        return False
+    seen = _seen(facts.told_guest, facts.now)
+    return seen is None or seen.remote_id is not None or seen.cursor is not None
+
+
 def guest_step(kind: DeliveryKind, facts: Facts, mapper: Mapper, seal: Seal) -> Step:
     """Give the next request for a guest's delivery, or for that of an opt-out; see `next_step`."""
-    told = facts.told_guest or ToldGuest()
-    opt_out = takes_back(facts, mapper)
-    # Whoever was told before may take it back, be they sendable any more or not.
-    guest, venue = known_guest(facts) if opt_out else sendable_guest(facts)
-    whom = contact(guest, venue)
+    if is_to_opt_out(facts, mapper):
+        return _opt_out_step(kind, facts, mapper, seal)
+    guest, venue = sendable_guest(facts)
+    told, whom = facts.told_guest or ToldGuest(), contact(guest, venue)
     if told.missing and told.remote_id:
         return _look_up(whom, told, mapper)
-    unchanged = profile_is_told(facts, mapper, seal)
-    if not opt_out and (kind is DeliveryKind.CONSENT or mapper.registrar):
-        return Nothing(reason="goes with the registration") if mapper.registrar else Nothing()
-    if not opt_out and unchanged and not has_news(facts, mapper):
-        return Nothing()
-    found = consent_to_send(guest, whom, facts, mapper)
+    if nothing := _nothing(kind, facts, told, mapper, seal):
+        return nothing
+    found = consent_to_send(guest, whom, facts, mapper, is_opt_out=False)
     if not isinstance(found, ToldConsent):
         return found
-    learnt = msgspec.structs.replace(told, consent=found, seen=None, maybe={})
-    if opt_out:
-        # Nothing but that: what else is known of the guest may be old, or refused.
-        more = kind is DeliveryKind.GUEST and not unchanged and not mapper.registrar
-        return Send(request=mapper.opt_out(whom.email, found), told=learnt, more=more)
-    learnt = msgspec.structs.replace(learnt, payload_hash=profile(whom, mapper, seal))
+    learnt = msgspec.structs.replace(
+        told, payload_hash=profile(whom, mapper, seal), consent=found, seen=None, maybe={}
+    )
     return Send(request=mapper.guest(whom, found), told=learnt)
 
 
+def _nothing(
+    kind: DeliveryKind, facts: Facts, told: ToldGuest, mapper: Mapper, seal: Seal
+) -> Nothing | None:
+    if mapper.registrar:
+        return Nothing(reason="goes with the registration")
+    if kind is DeliveryKind.CONSENT and takes_back(facts, mapper):
+        return Nothing(reason="the destination has nobody to opt out")
+    # A guest who was made anew by an opt-out has no name there yet.
+    if kind is DeliveryKind.CONSENT and told.payload_hash is not None:
+        return Nothing()
+    if profile_is_told(facts, mapper, seal) and not has_news(facts, mapper):
+        return Nothing()
+    return None
+
+
+def _opt_out_step(kind: DeliveryKind, facts: Facts, mapper: Mapper, seal: Seal) -> Step:
+    """Tell of consent and of nothing else: what else is known may be old, or be refused.
+
+    Whoever was told before may take it back, be they sendable any more or not.
+    """
+    guest, venue = known_guest(facts)
+    told, whom = facts.told_guest or ToldGuest(), contact(guest, venue)
+    found = consent_to_send(guest, whom, facts, mapper, is_opt_out=True)
+    if not isinstance(found, ToldConsent):
+        return found
+    rest = kind is DeliveryKind.GUEST and not profile_is_told(facts, mapper, seal)
+    return Send(
+        request=mapper.opt_out(whom.email, found),
+        told=msgspec.structs.replace(told, consent=found, seen=None, maybe={}),
+        more=rest and not mapper.registrar,
+    )
+
+
 def consent_to_send(
-    guest: Guest, whom: Contact, facts: Facts, mapper: Mapper
+    guest: Guest, whom: Contact, facts: Facts, mapper: Mapper, *, is_opt_out: bool
 ) -> ToldConsent | Send | NeedsFresh:
     """Give what to send of the guest's consent, or what must happen before that is known."""
     told = facts.told_guest or ToldGuest()
     statement = _statement(guest, facts)
     if not is_fresh(facts.guest_at, facts.now):
-        if not takes_back(facts, mapper):
+        if not is_opt_out:
             return NeedsFresh()
         statement = only_taking_back(statement)
-    presence = told.seen.presence if told.seen and is_fresh(told.seen.at, facts.now) else None
+    presence = _seen(told, facts.now)
     is_whole = presence is not None and presence.cursor is None
     found = decide(
         statement,
@@ -141,6 +176,10 @@ def consent_to_send(
 def _look_up(whom: Contact, told: ToldGuest, mapper: Mapper, *, cursor: str | None = None) -> Send:
     request = mapper.look_up(whom.email, guest=told.remote_id, cursor=cursor)
     return Send(request=request, told=told, more=True)
+
+
+def _seen(told: ToldGuest, now: int) -> Presence | None:
+    return told.seen.presence if told.seen and is_fresh(told.seen.at, now) else None
 
 
 def is_fresh(at: int | None, now: int) -> bool:

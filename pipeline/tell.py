@@ -176,6 +176,8 @@ class Teller:
             raise AssertionError(msg)
         attempt.settle()
         now = self._clock.now()
+        if _is_made_anew(step, answer):
+            step = msgspec.structs.replace(step, told=_as_made(step.told), more=True)
         learnt = _learnt(truth, step, answer, now)
         became = await self._outbox.deliveries.succeed(
             delivery, learnt, ending, more=step.more, now=now
@@ -255,6 +257,18 @@ def _learnt(truth: Truth, step: Send, answer: Answer, now: int) -> list[Learnt]:
         return [Learnt(key=truth.person or "", told=told)]
     booking = Learnt(key=_key(truth), told=step.told)
     return [booking, Learnt(key=truth.person or "", told=step.guest)] if step.guest else [booking]
+
+
+def _is_made_anew(step: Send, answer: Answer) -> bool:
+    """Tell whether a guest whom the destination had was gone, and is there again by another id."""
+    before = step.told.remote_id if isinstance(step.told, ToldGuest) else None
+    return None not in {before, answer.remote_id} and before != answer.remote_id
+
+
+def _as_made(told: ToldGuest | ToldBooking) -> ToldGuest:
+    """Keep of a guest who was made anew what that call said: consent, and perhaps no more."""
+    assert isinstance(told, ToldGuest)  # noqa: S101 - see `_is_made_anew`
+    return ToldGuest(consent=told.consent)
 
 
 def _seen(told: ToldGuest, presence: Presence, now: int) -> ToldGuest:

@@ -9,7 +9,7 @@ import msgspec
 from pipeline.clock import micros, moment
 from pipeline.contact import contact
 from pipeline.errors import Skip, UnknownOutcome
-from pipeline.guest import consent_to_send, guest_step, profile, takes_back
+from pipeline.guest import consent_to_send, guest_step, is_to_opt_out, profile
 from pipeline.model import (
     Booking,
     DeliveryKind,
@@ -125,12 +125,12 @@ def _registration_step(facts: Facts, mapper: Mapper, register: Registrar, seal: 
     shown = visit(booking, venue, moment(facts.occurred_at or facts.now))
     if facts.restored_at is not None and _made_at(booking, facts) <= facts.restored_at:
         raise UnknownOutcome("it may have been registered after the backup that was put back")
-    if takes_back(facts, mapper):
+    if is_to_opt_out(facts, mapper):
         # What a registration does to an opt-in that was given before is not documented.
         return NeedsGuest()
     told = facts.told_guest or ToldGuest()
     whom = contact(guest, venue)
-    found = consent_to_send(guest, whom, facts, mapper)
+    found = consent_to_send(guest, whom, facts, mapper, is_opt_out=False)
     if not isinstance(found, ToldConsent):
         return found
     tags = tags_of(booking, mapper)

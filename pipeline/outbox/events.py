@@ -5,6 +5,7 @@ from collections.abc import Sequence
 
 import msgspec
 
+from pipeline.clock import SECOND
 from pipeline.model import Booking, Envelope, Event, EventState, Guest
 from pipeline.outbox.file import Readers
 from pipeline.outbox.query import rows
@@ -13,6 +14,10 @@ from pipeline.plugin import VenueDetails
 
 _COLUMNS = """id, source, wary OR origin <> 'webhook', kind, action, occurred_at, received_at,
               booking, reference, attempts, first_failure_at, body"""
+
+#: What was fetched so many microseconds after what has just come was fetched by a clock that was
+#: set back since: no answer takes so long.
+_AHEAD = 60 * SECOND
 
 _encode = msgspec.json.encode
 
@@ -127,8 +132,9 @@ class SqliteEvents:
                VALUES (?, ?, ?, ?, ?, ?)
                ON CONFLICT (source, kind, key) DO UPDATE
                SET as_of = excluded.as_of, doc = excluded.doc, event = excluded.event
-               WHERE excluded.as_of >= subject.as_of""",
-            (source, kind, key, as_of, doc.decode(), event),
+               WHERE excluded.as_of >= subject.as_of
+                  OR (kind <> 'booking' AND subject.as_of > excluded.as_of + ?)""",
+            (source, kind, key, as_of, doc.decode(), event, _AHEAD),
         )
 
     async def _run(self, sql: str, parameters: Sequence[object]) -> None:

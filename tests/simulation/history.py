@@ -246,7 +246,10 @@ class _History:
         for name in CHANNELS:
             if said[name] and not (guest and guest.opt_in_at[name]):
                 exists = guest is not None
-                if not self.model.may_say_yes(email, record, name, exists=exists, now=now()):
+                if not any(
+                    self.model.may_say_yes(email, one, name, exists=exists, now=now())
+                    for one in self._records(body)
+                ):
                     self.wrong.append(f"{now():.1f}: {email} is sent a yes for {name} by {record}")
         had = [{one: guest.opt_in_at[one] is not None for one in CHANNELS}] if guest else []
         had += [one.consent for one in [x for x in self.model.told if x.email == email][-1:]]
@@ -270,16 +273,20 @@ class _History:
             )
 
     def _record(self, body: dict[str, Any]) -> Record:
-        """Tell whose record a guest's call speaks for: it is in the name, if there is one.
+        """Tell whose record a guest's call speaks for, as far as it can be told."""
+        return next(iter(self._records(body)), ("nobody", ""))
 
-        An opt-out has none; it can only be of a record with this e-mail that takes something back.
+    def _records(self, body: dict[str, Any]) -> list[Record]:
+        """Tell whose records a guest's call may speak for: it is in the name, if there is one.
+
+        An opt-out has none; it can be of any record with this e-mail that takes something back.
         """
         if "first" in body:
             venue, customer, _ = body["first"].split()
-            return venue, customer
+            return [(venue, customer)]
         records = self.model.fetched
         mine = [one for one, said in records.items() if said[-1][1].email == body["email"]]
-        return next((one for one in mine if self.model.takes_back(one)), ("nobody", ""))
+        return [one for one in mine if self.model.takes_back(one)]
 
     def subjects(self, call: Call) -> set[str]:
         """Name the guest and the booking that a call is about, as far as it tells."""

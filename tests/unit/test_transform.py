@@ -477,3 +477,25 @@ def test_a_tag_that_another_role_has_set_stays() -> None:
     step = _status("Unpaid", 2, told)
     assert (step.request.method, _body(step)) == ("PUT", {"name": "Unpaid"})
     assert _status(None, 2, told) == Nothing()
+
+
+def test_nobody_is_opted_out_who_is_not_there() -> None:
+    """They left, and an opt-out would make them anew, without a name."""
+    gone = _seen(_known_guest(), Presence(remote_id=None))
+    gone = msgspec.structs.replace(gone, remote_id=None, payload_hash=None)
+    no = facts(told_guest=gone, guest=guest(consent=GuestConsent(email=NO)))
+    assert _step(CONSENT, no) == Nothing(reason="the destination has nobody to opt out")
+    made = _sent(GUEST, no)
+    assert (_body(made)["first"], _body(made)["privacy"]["data"]) == ("Anna", False)
+    assert isinstance(_step(GUEST, msgspec.structs.replace(no, guest_at=None)), NeedsFresh)
+    registering = stampede_mapper(mode="registration", registration_path="/r")
+    step = next_step(BOOKING, "", no, registering, _SEAL)
+    assert isinstance(step, Send), "nor does a registration wait for that"
+    assert step.request.once
+
+
+def test_a_guest_whom_an_opt_out_made_anew_gets_their_name_with_it() -> None:
+    """The destination had them no more, and gave them another id."""
+    known = _known_guest(payload_hash=None)
+    assert isinstance(_step(CONSENT, facts(told_guest=known)), Send)
+    assert isinstance(_step(CONSENT, facts(told_guest=_known_guest())), Nothing)
