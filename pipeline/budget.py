@@ -300,7 +300,9 @@ class Budget:
         _forget(self._lesser_at, boot - self.window)
         mean = len(self._urgent_at) / _MEMORY
         needed = mean + _QUANTILE * math.sqrt(_TOGETHER * mean)
-        return len(self._lesser_at) < self.allowed - needed
+        # Some go in any case: one in ten is what the oldest of them are to have.
+        least = (self.allowed - self.reserved) // _LESSER
+        return len(self._lesser_at) < max(self.allowed - needed, least)
 
     def _is_spaced(self) -> bool:
         return (

@@ -74,10 +74,12 @@ def decide(
     feeds: ConsentFeeds,
     *,
     trusting: bool,
+    is_old: bool = False,
 ) -> ToldConsent | None:
     """Give what to send and what stands behind it; None when the destination must be asked first.
 
-    `presence` is None while it has not been asked.
+    `presence` is None while it has not been asked. What a statement takes back counts however old
+    it is; a yes that is new in it does not: who said it may have said no since.
     """
     told = history.told
     sent: dict[str, bool] = {}
@@ -85,7 +87,7 @@ def decide(
     for name in _CHANNELS:
         channel = _Channel(name, statement, history, feeds)
         value = channel.by_itself()
-        if value is not None:
+        if value is False or (value and not is_old):
             changed[name] = Change(at=statement.at, record=statement.record)
         elif presence is not None:
             value = channel.beside(presence)
@@ -107,18 +109,6 @@ def opts_out(statement: Statement, history: History, feeds: ConsentFeeds) -> boo
     """Tell whether a person who was told, or may have been, takes something back."""
     found = (_Channel(name, statement, history, feeds) for name in _CHANNELS)
     return any(one.change() is False or one.lowers() for one in found)
-
-
-def only_taking_back(statement: Statement) -> Statement:
-    """Leave of a statement what takes something back: that must never wait, nor be too old."""
-    said = statement.said
-    return msgspec.structs.replace(
-        statement, said=GuestConsent(email=_no_or_unknown(said.email), sms=_no_or_unknown(said.sms))
-    )
-
-
-def _no_or_unknown(said: Consent) -> Consent:
-    return said if said is Consent.NO else Consent.UNKNOWN
 
 
 def remembered(said: GuestConsent, before: GuestConsent | None) -> GuestConsent:

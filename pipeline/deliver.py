@@ -62,7 +62,13 @@ class Deliverer:
         self._name = name
         self._destination = destination
         self._teller = Teller(
-            name, destination, budget=budget, lane=lane, means=means, fetchers=fetchers
+            name,
+            destination,
+            budget=budget,
+            lane=lane,
+            means=means,
+            fetchers=fetchers,
+            goes_on=self._goes_on,
         )
         self._outbox = means.outbox
         self._owed = owed
@@ -94,6 +100,9 @@ class Deliverer:
                     attempt = self._attempt(delivery)
                     work = self._work(delivery, attempt, is_probe=probe)
                     tasks.create_task(work, name=f"deliver d{delivery.id}")
+
+    def _goes_on(self, delivery: Delivery) -> None:
+        self._turn.goes_on(delivery.priority, delivery.source)
 
     def stop(self) -> None:
         """Take no more deliveries."""

@@ -6,7 +6,7 @@ Part of transform, and as pure; see `consent.py` for the rules.
 import msgspec
 
 from pipeline.clock import SECOND
-from pipeline.consent import History, Statement, decide, moves, only_taking_back, opts_out
+from pipeline.consent import History, Statement, decide, moves, opts_out
 from pipeline.contact import Contact, contact, email_of
 from pipeline.errors import Reject, Skip
 from pipeline.model import (
@@ -148,19 +148,18 @@ def consent_to_send(
 ) -> ToldConsent | Send | NeedsFresh:
     """Give what to send of the guest's consent, or what must happen before that is known."""
     told = facts.told_guest or ToldGuest()
-    statement = _statement(guest, facts)
-    if not is_fresh(facts.guest_at, facts.now):
-        if not is_opt_out:
-            return NeedsFresh()
-        statement = only_taking_back(statement)
+    is_old = not is_fresh(facts.guest_at, facts.now)
+    if is_old and not is_opt_out:
+        return NeedsFresh()
     presence = _seen(told, facts.now)
     is_whole = presence is not None and presence.cursor is None
     found = decide(
-        statement,
+        _statement(guest, facts),
         history(told),
         presence if is_whole else None,
         mapper.consents(facts.source),
         trusting=mapper.trusting and not facts.wary and facts.restored_at is None,
+        is_old=is_old,
     )
     if found is not None:
         return found

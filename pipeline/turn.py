@@ -41,6 +41,10 @@ class Turn:
         """Let this source be the last of its class."""
         self._order[priority].sort(key=lambda one: one == source)
 
+    def goes_on(self, priority: int, source: str) -> None:
+        """Let this source be the first of its class: what it began must not become old."""
+        self._order[priority].sort(key=lambda one: one != source)
+
     def _lines(self, classes: Iterable[int]) -> list[Line]:
         return [
             Line(priority=priority, source=source)

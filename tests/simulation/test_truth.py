@@ -140,3 +140,22 @@ def test_a_guest_is_not_told_twice_at_a_time_when_a_booking_leaves_them(seed: in
         seed=seed,
     )
     assert play(history) == []
+
+
+def test_an_old_no_for_email_says_nothing_of_sms() -> None:
+    """The SMS yes of a further record is old, and the guest has unsubscribed at Stampede."""
+    guests = (
+        Change(
+            venue="venue-0", customer="c0", email=EMAILS[0], minor=False, by_email=_YES, by_sms=_YES
+        ),
+        Change(
+            venue="venue-0", customer="c1", email=EMAILS[0], minor=False, by_email=_NO, by_sms=_YES
+        ),
+    )
+    steps = (
+        (_book(), 1000.0),
+        (AtStampede(email=EMAILS[0], channel="sms"), 2000.0),
+        (Outage(peer="stampede-0", seconds=1200.0), 0.0),
+        (_book("c1", booking="b1"), 1000.0),
+    )
+    assert play(Case(seed=0, guests=guests, steps=steps)) == []

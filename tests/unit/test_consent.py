@@ -12,7 +12,6 @@ from pipeline.consent import (
     Statement,
     decide,
     moves,
-    only_taking_back,
     opts_out,
     remembered,
 )
@@ -56,7 +55,8 @@ def _told(statement: Statement, told: ToldConsent | None, **asked: Any) -> ToldC
     """What is sent to a destination that has been asked."""
     presence = asked.get("presence", _has(told))
     feeds, trusting = asked.get("feeds", _FEEDS), asked.get("trusting", False)
-    sent = decide(statement, _known(told), presence, feeds, trusting=trusting)
+    is_old = asked.get("is_old", False)
+    sent = decide(statement, _known(told), presence, feeds, trusting=trusting, is_old=is_old)
     assert sent is not None
     return sent
 
@@ -382,8 +382,15 @@ def test_a_further_records_first_no_is_a_change_to_those_that_come_late() -> Non
 def test_what_is_old_may_still_take_back_and_nothing_else() -> None:
     """Who said yes to e-mail three hours ago may have said no since."""
     told = _after(_says(NO, YES))
-    old = only_taking_back(_states(_says(YES, NO), at=9))
-    sent = _told(old, told)
+    sent = _told(_states(_says(YES, NO), at=9), told, is_old=True)
     assert (sent.email, sent.sms) == (False, False)
-    later = _told(_states(_says(YES, NO), at=10), sent)
-    assert (later.email, later.sms) == (True, False), "and the rest is heard when it is fresh"
+
+
+def test_an_old_word_that_is_not_sent_makes_no_change_of_the_next() -> None:
+    """The guest unsubscribed from SMS at the destination, and has said nothing new about it."""
+    told = _after(_says(YES, YES))
+    there = Presence(remote_id="g-1", data=True, email=True, sms=False)
+    further = _says(NO, YES)
+    sent = _told(_states(further, _OTHER, at=2), told, presence=there, is_old=True)
+    assert _flags(sent) == (False, False, False)
+    assert not moves(_states(further, _OTHER, at=3), _known(sent), _FEEDS)

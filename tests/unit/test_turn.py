@@ -52,3 +52,12 @@ def test_a_venue_by_itself_has_all_to_itself() -> None:
 def test_the_lesser_classes_are_visits_and_tags() -> None:
     """Backfill has all the time in the world."""
     assert _named(Turn(["leeds"]).lesser()) == [(4, "leeds"), (5, "leeds")]
+
+
+def test_what_was_begun_goes_on_before_another_venues_turn() -> None:
+    """A guest who was looked up would have to be looked up again, round after round."""
+    turn = Turn(["a", "b", "c"])
+    turn.served(Priority.BACKFILL, "a")
+    turn.goes_on(Priority.BACKFILL, "a")
+    lines = [line.source for line in turn.lines(Priority.BACKFILL) if line.priority == 6]
+    assert lines == ["a", "b", "c"]
