@@ -144,6 +144,16 @@ class Budget:
         """For how many seconds nothing may go because of a 429."""
         return max(self._held_until - self._clock.boot(), 0) / SECOND
 
+    def next_slot(self) -> float | None:
+        """Tell in how many seconds a used slot is free again, while none is; None while one is."""
+        if self.allowed > self.used:
+            return None
+        over = self.used - self.allowed
+        times = sorted(at for at, _ in self._free_at)
+        if over >= len(times):
+            return self.window / SECOND
+        return max(times[over] - self._clock.boot(), 0) / SECOND
+
     def left(self) -> int:
         """Tell how many slots are free now; none while the peer has asked for a pause."""
         if self._clock.boot() < self._held_until:

@@ -27,6 +27,8 @@ class Pace(Struct, frozen=True, kw_only=True):
     per_s: float
     #: Seconds until anything may go at all.
     pause_s: float = 0.0
+    #: Seconds until the first of the used requests leaves the window; None for an even spread.
+    next_slot_s: float | None = None
 
 
 class Load(Struct, frozen=True, kw_only=True):
@@ -59,16 +61,27 @@ def load(owed: Iterable[Owed], *, until: tuple[int, float] | None = None) -> Loa
 def seconds(pace: Pace, work: Load) -> float:
     """Tell how long it takes until the last of these requests leaves.
 
-    What is urgent takes what is left at once, and then what comes free: a window's requests in a
-    window. The others are spaced from the first one on, and leave the reserve.
+    What is urgent takes what is left at once, and then what comes free: from when the first does, a
+    window's requests in a window. The others are spaced from the first one on, and leave the
+    reserve.
     """
     left = max(pace.allowed - pace.used, 0)
     interval = pace.per_s / pace.allowed
-    taken = pace.pause_s + max(work.urgent - left, 0.0) * interval
+    taken = pace.pause_s + _coming(work.urgent - left, interval, pace.next_slot_s)
     if not work.lesser:
         return taken
     reserve = min(pace.reserve, pace.allowed - 1)
     free = min(max(left - work.urgent - reserve, 0.0), work.lesser)
-    beyond = work.lesser - free
     spaced = max(free - 1, 0.0) * interval
-    return taken + spaced + beyond * pace.per_s / (pace.allowed - reserve)
+    first = None if free or work.urgent > left else pace.next_slot_s
+    rate = pace.per_s / (pace.allowed - reserve)
+    return taken + spaced + _coming(work.lesser - free, rate, first)
+
+
+def _coming(requests: float, interval: float, first: float | None) -> float:
+    """Tell when so many slots have come free, the first of them after `first` seconds."""
+    if requests <= 0:
+        return 0.0
+    if first is None:
+        return requests * interval
+    return first + max(requests - 1, 0.0) * interval

@@ -8,7 +8,7 @@ from msgspec import Struct
 
 from pipeline.clock import span
 from pipeline.estimate import Load, Pace, load, seconds
-from pipeline.model import Priority
+from pipeline.model import DeliveryKind, Priority
 from pipeline.outbox import Owed, Row, Standing
 from pipeline.status import BudgetStatus, Status
 
@@ -284,8 +284,7 @@ def _way_out(row: Row) -> str:
 
 def _of_dropped(row: Row) -> str:
     """Tell what dropping it means: what was in doubt counts as done."""
-    attempts: Sequence[Row] = row.get("attempts", ())
-    if attempts and attempts[0]["outcome"] == "unknown":
+    if row["kind"] == DeliveryKind.BOOKING:
         return (
             "Somebody dropped it. If it was a registration of unknown outcome, the booking counts "
             "as registered and is not registered again; else a newer event of it is sent all the "
@@ -312,6 +311,7 @@ def _allowance(name: str, budget: BudgetStatus, priority: int, before: Load) -> 
         used=budget.used,
         per_s=budget.per_s,
         pause_s=budget.pause_s,
+        next_slot_s=budget.next_slot_s,
     )
     own = Load(urgent=before.urgent + urgent, lesser=before.lesser + (not urgent))
     wait = seconds(pace, own)

@@ -104,6 +104,7 @@ def _destination(deliverer: Deliverer, waiting: int, due: Load) -> DestinationSt
         used=budget.used,
         per_s=float(budget.limit.per),
         pause_s=pause,
+        next_slot_s=budget.next_slot(),
     )
     return DestinationStatus(
         state=state,
@@ -115,6 +116,7 @@ def _destination(deliverer: Deliverer, waiting: int, due: Load) -> DestinationSt
             left=left,
             allowed=budget.allowed,
             pause_s=round(pause, 1),
+            next_slot_s=None if pace.next_slot_s is None else round(pace.next_slot_s, 1),
         ),
         waiting=waiting,
         eta_s=round(seconds(pace, due), 1) if due.urgent or due.lesser else 0.0,

@@ -27,6 +27,8 @@ class BudgetStatus(Struct, frozen=True, kw_only=True):
     #: Seconds until anything may go: a pause that was asked for, or the next try of a peer in
     #: trouble.
     pause_s: float = 0.0
+    #: Seconds until the first of the used requests leaves the window, while none is left.
+    next_slot_s: float | None = None
 
 
 class DestinationStatus(Struct, frozen=True, kw_only=True):

@@ -85,6 +85,20 @@ async def test_a_slot_that_was_given_back_was_not_taken(clock: FakeClock) -> Non
         budget.give_back(Priority.TAG, budget.take(Priority.TAG))
 
 
+async def test_it_tells_when_the_next_slot_is_free(clock: FakeClock) -> None:
+    """All of a burst come free together, a window later, and not evenly until then."""
+    budget = Budget(_LIMIT, clock)
+    for _ in range(99):
+        budget.ended(budget.take())
+    assert budget.next_slot() is None
+    clock.advance(10)
+    budget.ended(budget.take())
+    assert budget.next_slot() == pytest.approx(_PER + 0.5 - 10)
+    budget.lend(30)
+    budget.lend(30)
+    assert budget.next_slot() == pytest.approx(_PER + 0.5 - 10), "two too many are waited for"
+
+
 async def test_short_windows_have_a_smaller_margin(clock: FakeClock) -> None:
     """Half a second of a sandbox's two would be a quarter of the allowance."""
     budget = Budget(RateLimit(requests=1, per=Duration(2)), clock)

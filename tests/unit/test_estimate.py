@@ -36,6 +36,9 @@ _PACE = {"allowed": 100, "reserve": 20, "used": 0, "per_s": 900.0}
         # A pause comes before all, also before what could go at once.
         ({"pause_s": 60.0}, 1, 0, 60),
         ({"pause_s": 60.0}, 101, 0, 69),
+        ({"used": 100, "next_slot_s": 890.0}, 1, 0, 890),
+        ({"used": 100, "next_slot_s": 890.0}, 3, 0, 908),
+        ({"used": 100, "next_slot_s": 890.0}, 0, 1, 890),
         # A single slot that is all reserve is a setting nobody can make; it must not divide by 0.
         ({"allowed": 1, "reserve": 1}, 0, 2, 900),
     ],
