@@ -44,7 +44,7 @@ class RetryDeliveries(Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
 
 
 def add_routes(app: web.Application, desk: Desk) -> None:
-    """Add the routes of CONTRACT §3, and one for retrying all that is parked."""
+    """Add the routes that list, show, retry and drop, and those that retry all that is parked."""
     api = _Api(desk)
     app.router.add_get("/api/events", api.events)
     app.router.add_get("/api/events/{id}", api.event)

@@ -53,7 +53,7 @@ class SourceStatus(Struct, frozen=True, kw_only=True):
 
 
 class Status(Struct, frozen=True, kw_only=True):
-    """The whole document; CONTRACT names its fields."""
+    """The whole document; people and their tools rely on the names of its fields."""
 
     version: str = __version__
     running: bool

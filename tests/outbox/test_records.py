@@ -74,7 +74,7 @@ async def test_what_was_given_back_stands_where_it_came(
 
 
 async def test_rows_are_those_of_the_views(outbox: SqliteOutbox, path: Path) -> None:
-    """CONTRACT names their columns."""
+    """People and their tools rely on the names of the columns."""
     await _some(outbox)
     for view, rows in (
         ("events", await outbox.records.events(limit=9)),
