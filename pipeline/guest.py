@@ -10,6 +10,7 @@ from pipeline.consent import History, Statement, decide, moves, opts_out
 from pipeline.contact import Contact, contact, email_of
 from pipeline.errors import Reject, Skip
 from pipeline.model import (
+    OWN_CALL,
     DeliveryKind,
     Facts,
     Guest,
@@ -27,9 +28,6 @@ from pipeline.sendable import known_guest, sendable_guest
 
 #: Microseconds for which a guest's details, and what a destination says of them, are fresh.
 FRESH = 900 * SECOND
-
-#: In `ToldGuest.maybe`, for a call of the guest's own.
-OWN_CALL = ""
 
 #: Of the consent, in the digest of what a guest's call says beside it.
 _SILENT = ToldConsent(data=False, email=False, sms=False, behind={})

@@ -309,6 +309,10 @@ class StatusTag(Struct, frozen=True, kw_only=True):
     as_of: int
 
 
+#: In `ToldGuest.maybe`, for a call of the guest's own.
+OWN_CALL = ""
+
+
 class ToldGuest(Struct, frozen=True, kw_only=True):
     """What a destination knows of a guest through us."""
 
@@ -322,8 +326,8 @@ class ToldGuest(Struct, frozen=True, kw_only=True):
     status: StatusTag | None = None
     #: What the destination said when it was asked last, until it is told again.
     seen: Sighting | None = None
-    #: Consent of which nobody knows whether it was told, by the booking that it went with; '' for a
-    #: call of the guest's own.
+    #: Consent of which nobody knows whether it was told, by the booking that it went with, or
+    #: OWN_CALL.
     maybe: dict[str, ToldConsent] = {}
     #: The destination says that it has nobody by `remote_id`, and is to be asked for it.
     missing: bool = False

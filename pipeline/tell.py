@@ -23,11 +23,11 @@ from pipeline.errors import (
 )
 from pipeline.fetch import Fetcher
 from pipeline.gather import Truth, booking_key
-from pipeline.guest import OWN_CALL
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
 from pipeline.means import Means
 from pipeline.model import (
+    OWN_CALL,
     Answer,
     Delivery,
     DeliveryState,

@@ -4,7 +4,7 @@ import sqlite3
 
 import msgspec
 
-from pipeline.model import Delivery, Outcome, ToldGuest
+from pipeline.model import OWN_CALL, Delivery, Outcome, ToldGuest
 from pipeline.outbox import Ending, Learnt, Remembered
 from pipeline.outbox.query import rows
 
@@ -58,10 +58,10 @@ def undo(connection: sqlite3.Connection, attempt: int, person: str) -> None:
     """Forget what a person may have been told by a call of their own that was refused."""
     rows(
         connection,
-        """UPDATE told SET doc = json_patch(doc, json_object('maybe', json_object('', NULL)))
+        """UPDATE told SET doc = json_patch(doc, json_object('maybe', json_object(?, NULL)))
            WHERE destination = (SELECT destination FROM attempt WHERE id = ?)
              AND kind = 'guest' AND key = ?""",
-        (attempt, person),
+        (OWN_CALL, attempt, person),
     )
 
 
