@@ -1,5 +1,6 @@
 """A guest's contact details as destinations can use them: checked e-mail, E.164 phone."""
 
+import functools
 from datetime import date
 
 import phonenumbers
@@ -45,12 +46,21 @@ def email_of(guest: Guest) -> str:
     if not raw:
         msg = "no e-mail"
         raise Skip(msg)
-    try:
-        return validate_email(raw, check_deliverability=False).normalized.lower()
-    except EmailNotValidError:
+    email = _normalised(raw)
+    if email is None:
         msg = "unusable e-mail"
-        # Not `from`: the library's text quotes the address.
-        raise Skip(msg) from None
+        raise Skip(msg)
+    return email
+
+
+# One event asks for its guest's e-mail a dozen times; the few that are under way are kept.
+@functools.lru_cache(maxsize=64)
+def _normalised(email: str) -> str | None:
+    """Give an e-mail in its one form; None when it has not the form of one."""
+    try:
+        return validate_email(email, check_deliverability=False).normalized.lower()
+    except EmailNotValidError:
+        return None
 
 
 def e164(raw: str | None, country: str) -> str | None:
