@@ -1,14 +1,15 @@
 """Puts the stages together from a configuration: the one place where the parts meet."""
 
+import asyncio
 import random
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
 from pipeline.budget import Budget
-from pipeline.clock import Clock
+from pipeline.clock import SECOND, Clock
 from pipeline.config import Config
 from pipeline.deliver import Deliverer
 from pipeline.enrich import Enricher
@@ -20,7 +21,7 @@ from pipeline.log import Log
 from pipeline.means import Means
 from pipeline.metrics import Meters
 from pipeline.model import Event
-from pipeline.outbox import Outbox
+from pipeline.outbox import Ledger, Outbox
 from pipeline.plugin import Destination, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
@@ -48,6 +49,62 @@ class Stages(Struct, kw_only=True):
             enricher.wake()
         for deliverer in self.deliverers.values():
             deliverer.wake()
+
+    async def restore(self, ledger: Ledger, clock: Clock) -> bool:
+        """Give each budget the attempts that still count, before anything is sent.
+
+        Tells whether each allowance is taken as spent, for the outbox was put back from a backup.
+        """
+        for name, deliverer in self.deliverers.items():
+            limit = deliverer.budget.limit
+            await ledger.allow(name, limit.requests, round(limit.per * SECOND))
+        presumed = await ledger.presume_spent(
+            at=clock.now(), boot=clock.boot(), boot_id=clock.boot_id
+        )
+        for name, deliverer in self.deliverers.items():
+            newest = 2 * deliverer.budget.limit.requests
+            entries = await ledger.entries(name, newest=newest)
+            deliverer.budget.restore(entries, await ledger.learnt(name))
+        return presumed
+
+    def start(self, tasks: asyncio.TaskGroup) -> "Running":
+        """Start enrich for each source, transform, and deliver for each destination."""
+        return Running(
+            stages=self,
+            enriching=[
+                tasks.create_task(stage.run(), name=f"enrich {name}")
+                for name, stage in self.enrichers.items()
+            ],
+            intending=tasks.create_task(self.intender.run(), name="transform"),
+            delivering=[
+                tasks.create_task(stage.run(), name=f"deliver {name}")
+                for name, stage in self.deliverers.items()
+            ],
+        )
+
+
+class Running(Struct, kw_only=True):
+    """The tasks of the stages."""
+
+    stages: Stages
+    enriching: Sequence[asyncio.Task[None]]
+    intending: asyncio.Task[None]
+    delivering: Sequence[asyncio.Task[None]]
+
+    async def drain(self) -> None:
+        """Let each stage finish what it has begun, before the next is told to end."""
+        for enricher in self.stages.enrichers.values():
+            enricher.stop()
+        for deliverer in self.stages.deliverers.values():
+            deliverer.stop()
+        await asyncio.wait(self.enriching)
+        self.stages.intender.stop()
+        await asyncio.wait([self.intending, *self.delivering])
+
+    def cancel(self) -> None:
+        """Break off what has not ended."""
+        for task in (*self.enriching, self.intending, *self.delivering):
+            task.cancel()
 
 
 class Peers(Protocol):

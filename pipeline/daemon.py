@@ -18,7 +18,7 @@ from pipeline.gauges import Gauges
 from pipeline.listener import WebhookServer, start_site
 from pipeline.log import Bridge, Log
 from pipeline.metrics import Meters
-from pipeline.outbox import Outbox
+from pipeline.outbox import ATTEMPTS_KEPT, Outbox
 from pipeline.outbox.sqlite import open_outbox
 from pipeline.report import Reporter
 from pipeline.settings import Address
@@ -40,10 +40,6 @@ _COUNT_EVERY = 600.0
 
 _IDS_A_LINE = 500
 
-#: Microseconds for which attempts are kept at least, whatever `keep`: the longest allowance's
-#: window is a day.
-_LEDGER = 3 * 86_400 * SECOND
-
 
 async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None) -> None:
     """Run until `stop` is set, then finish or give back what is under way within the grace.
@@ -63,17 +59,8 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             peers = PeersOnTheWire(http, tokens)
             stages, meters = Assembly(config, outbox, peers, clock, log).stages(), peers.meters
             outbox.watch(meters.committed)
-            for name, deliverer in stages.deliverers.items():
-                limit = deliverer.budget.limit
-                await outbox.ledger.allow(name, limit.requests, round(limit.per * SECOND))
-            if await outbox.ledger.presume_spent(
-                at=clock.now(), boot=clock.boot(), boot_id=clock.boot_id
-            ):
+            if await stages.restore(outbox.ledger, clock):
                 log.warning("restored", reason="each allowance waits one window")
-            for name, deliverer in stages.deliverers.items():
-                newest = 2 * deliverer.budget.limit.requests
-                entries = await outbox.ledger.entries(name, newest=newest)
-                deliverer.budget.restore(entries, await outbox.ledger.learnt(name))
             for name, door in stages.doors.items():
                 door.last_event_at = await outbox.overview.last_received(name)
             reporter = Reporter(config, outbox, stages, clock)
@@ -127,7 +114,7 @@ class _Daemon:
             await listeners.enter_async_context(self._admin())
             webhooks = await listeners.enter_async_context(self._webhooks())
             async with asyncio.TaskGroup() as tasks:
-                enriching, intending, delivering = self._start(tasks)
+                running = self._stages.start(tasks)
                 keeping = tasks.create_task(self._keep_house(), name="housekeeping")
                 await stop.wait()
                 self._log.info("stopping")
@@ -137,39 +124,8 @@ class _Daemon:
                 with suppress(TimeoutError):
                     async with asyncio.timeout(self._config.server.shutdown_grace):
                         await webhooks.cleanup()
-                        await self._drain(enriching, intending, delivering)
-                for task in (*enriching, intending, *delivering):
-                    task.cancel()
-
-    def _start(
-        self, tasks: asyncio.TaskGroup
-    ) -> tuple[list[asyncio.Task[None]], asyncio.Task[None], list[asyncio.Task[None]]]:
-        """Start the stages: enrich for each source, transform, deliver for each destination."""
-        enriching = [
-            tasks.create_task(stage.run(), name=f"enrich {name}")
-            for name, stage in self._stages.enrichers.items()
-        ]
-        intending = tasks.create_task(self._stages.intender.run(), name="transform")
-        delivering = [
-            tasks.create_task(stage.run(), name=f"deliver {name}")
-            for name, stage in self._stages.deliverers.items()
-        ]
-        return enriching, intending, delivering
-
-    async def _drain(
-        self,
-        enriching: list[asyncio.Task[None]],
-        intending: asyncio.Task[None],
-        delivering: list[asyncio.Task[None]],
-    ) -> None:
-        """Let each stage finish what it has begun, before the next is told to end."""
-        for enricher in self._stages.enrichers.values():
-            enricher.stop()
-        for deliverer in self._stages.deliverers.values():
-            deliverer.stop()
-        await asyncio.wait(enriching)
-        self._stages.intender.stop()
-        await asyncio.wait([intending, *delivering])
+                        await running.drain()
+                running.cancel()
 
     async def _make_room(self) -> None:
         """Tell receive how much more the outbox may take; it counts down from there."""
@@ -198,7 +154,7 @@ class _Daemon:
                     proven_at = boot + round(_PROVE_EVERY * SECOND)
                 if boot >= shed_at:
                     keep = round(self._config.outbox.keep * SECOND)
-                    await self._outbox.shed(before=now - keep, attempts_before=now - _LEDGER)
+                    await self._outbox.shed(before=now - keep, attempts_before=now - ATTEMPTS_KEPT)
                     shed_at = boot + round(_HOUR * SECOND)
             except OutboxUnavailable as exc:
                 self._log.error("outbox failed", stage="housekeeping", reason=str(exc))

@@ -12,6 +12,7 @@ from typing import Any, Protocol
 
 from msgspec import Struct
 
+from pipeline.clock import SECOND
 from pipeline.model import (
     Arrival,
     Booking,
@@ -30,6 +31,10 @@ from pipeline.model import (
 )
 from pipeline.plugin import VenueDetails
 from pipeline.seal import Seal
+
+#: Microseconds for which attempts are kept at least, whatever `keep`: the longest allowance's
+#: window is a day.
+ATTEMPTS_KEPT = 3 * 86_400 * SECOND
 
 
 class KnownBooking(Struct, frozen=True, kw_only=True):

@@ -1,6 +1,6 @@
 """A machine that runs the pipeline: the one place of the simulation that knows how it is started.
 
-What `daemon.py` does around its listeners is done here in the same order.
+What `daemon.py` does around its listeners and the stages is done here in the same order.
 """
 
 import asyncio
@@ -18,6 +18,7 @@ from pipeline.errors import OutboxUnavailable
 from pipeline.log import Log
 from pipeline.metrics import Meters
 from pipeline.model import Arrival, EventState, Origin
+from pipeline.outbox import ATTEMPTS_KEPT
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.plugin import Destination, Source
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination
@@ -33,7 +34,6 @@ from pipeline.tokens import Tokens, tokens_beside
 _HOUR = 3600.0
 _MINUTE = 60.0
 _GRACE = 20.0
-_LEDGER = 3 * 86_400 * SECOND
 
 
 class Machine:
@@ -167,27 +167,16 @@ class Machine:
             self.watch.look_at(outbox)
             assembly = Assembly(self._config, outbox, self, self.clock, self._log, dice=self._dice)
             stages = assembly.stages()
-            await self._restore(outbox, stages)
+            await stages.restore(outbox.ledger, self.clock)
             self.outbox, self.stages = outbox, stages
             up.set()
             await self._work(outbox, stages)
             self.outbox = self.stages = None
             await outbox.recover(now=self.clock.now())
 
-    async def _restore(self, outbox: SqliteOutbox, stages: Stages) -> None:
-        for name, deliverer in stages.deliverers.items():
-            limit = deliverer.budget.limit
-            await outbox.ledger.allow(name, limit.requests, round(limit.per * SECOND))
-        for name, deliverer in stages.deliverers.items():
-            newest = 2 * deliverer.budget.limit.requests
-            entries = await outbox.ledger.entries(name, newest=newest)
-            deliverer.budget.restore(entries, await outbox.ledger.learnt(name))
-
     async def _work(self, outbox: SqliteOutbox, stages: Stages) -> None:
         async with asyncio.TaskGroup() as tasks:
-            enriching = [tasks.create_task(one.run()) for one in stages.enrichers.values()]
-            intending = tasks.create_task(stages.intender.run())
-            delivering = [tasks.create_task(one.run()) for one in stages.deliverers.values()]
+            running = stages.start(tasks)
             keeping = tasks.create_task(self._keep_house(outbox))
             looking = tasks.create_task(self._keep_time())
             await self._stop.wait()
@@ -195,22 +184,15 @@ class Machine:
             looking.cancel()
             with suppress(TimeoutError):
                 async with asyncio.timeout(_GRACE):
-                    for enricher in stages.enrichers.values():
-                        enricher.stop()
-                    for deliverer in stages.deliverers.values():
-                        deliverer.stop()
-                    await asyncio.wait(enriching)
-                    stages.intender.stop()
-                    await asyncio.wait([intending, *delivering])
-            for task in (*enriching, intending, *delivering):
-                task.cancel()
+                    await running.drain()
+            running.cancel()
 
     async def _keep_house(self, outbox: SqliteOutbox) -> None:
         keep = round(self._config.outbox.keep * SECOND)
         while True:
             now = self.clock.now()
             with suppress(OutboxUnavailable):
-                await outbox.shed(before=now - keep, attempts_before=now - _LEDGER)
+                await outbox.shed(before=now - keep, attempts_before=now - ATTEMPTS_KEPT)
             await asyncio.sleep(_HOUR)
 
     async def _keep_time(self) -> None:
