@@ -17,14 +17,13 @@ from msgspec import Struct
 from pipeline.errors import OutboxBusy, OutboxError
 from pipeline.outbox.file import (
     explained,
-    fresh_schema,
     instance_lock,
     is_outbox,
     lock_of,
     migrate,
     read_only,
     require_outbox,
-    schema_of,
+    require_schema,
     schema_version,
 )
 from pipeline.outbox.overview import DIFFERENCE
@@ -181,11 +180,8 @@ def _require_sound(file: Path, copy: Path) -> None:
     with explained(file, "cannot be put back"):
         migrate(copy)
         with closing(_connected(copy)) as connection:
-            odd = schema_of(connection) ^ fresh_schema()
-            [[off]] = [[0]] if odd else rows(connection, DIFFERENCE)
-    if odd:
-        names = ", ".join(sorted({name for _, name, _ in odd})[:3])
-        raise OutboxError(f"{file}: is no outbox as this pipeline makes them: see {names}")
+            require_schema(connection, file)
+            [[off]] = rows(connection, DIFFERENCE)
     if off:
         msg = f"{file}: its counters differ from its rows by {off}: it was changed by hand"
         raise OutboxError(msg)

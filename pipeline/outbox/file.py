@@ -131,16 +131,31 @@ def is_outbox(path: Path) -> bool:
     return header[:16] == b"SQLite format 3\0" and header[68:] == _APPLICATION.to_bytes(4)
 
 
-def fresh_schema(migrations: Sequence[str] = MIGRATIONS) -> set[tuple[str, str, str | None]]:
-    """Give what a new outbox is made of: types, names and statements."""
-    with closing(sqlite3.connect(":memory:")) as connection:
+def require_schema(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[str] = MIGRATIONS
+) -> None:
+    """Refuse with OutboxError a database that says it is of this version and is made otherwise.
+
+    Indexes and views of one's own do no harm; a trigger writes where nobody expects it.
+    """
+    with closing(sqlite3.connect(":memory:")) as fresh:
         for script in migrations:
-            connection.executescript(script)
-        return schema_of(connection)
+            fresh.executescript(script)
+        wanted = _made_of(fresh)
+    found = _made_of(connection)
+    odd = {name for _, name, _ in wanted - found}
+    odd |= {name for kind, name, _ in found - wanted if kind == "trigger"}
+    if odd:
+        names = ", ".join(sorted(odd)[:3])
+        msg = (
+            f"{path}: its tables are not those of this version (see {names}): it was made by an "
+            "unreleased version, or changed by hand; restore a backup, or move it away"
+        )
+        raise OutboxError(msg)
 
 
-def schema_of(connection: sqlite3.Connection) -> set[tuple[str, str, str | None]]:
-    """Give what a database is made of, but for what SQLite makes by itself."""
+def _made_of(connection: sqlite3.Connection) -> set[tuple[str, str, str | None]]:
+    """Give types, names and statements of all but what SQLite makes by itself."""
     sql = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@'"
     return set(connection.execute(sql).fetchall())
 
@@ -163,20 +178,14 @@ def require_current(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
     uri = read_only(path)
     with explained(path), closing(sqlite3.connect(uri, uri=True)) as connection:
         version = schema_version(connection, path, len(migrations))
-        if version and not _has_tables(connection):
-            msg = f"{path}: calls itself an outbox, and lacks its tables: restore a backup"
-            raise OutboxError(msg)
+        if version == len(migrations):
+            require_schema(connection, path, migrations)
     if version < len(migrations):
         msg = (
             f"{path}: has schema version {version}, this pipeline needs {len(migrations)}: "
             "start the daemon once, which migrates it"
         )
         raise OutboxError(msg)
-
-
-def _has_tables(connection: sqlite3.Connection) -> bool:
-    [found] = connection.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'counter'")
-    return bool(found[0])
 
 
 def schema_version(

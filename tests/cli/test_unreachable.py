@@ -105,7 +105,7 @@ async def test_what_only_calls_itself_an_outbox_is_a_sentence(
     for command in (["status"], ["explain", "e1"], ["events", "list"]):
         assert await _run(config, *command) == 1
         err = capsys.readouterr().err
-        assert "calls itself an outbox, and lacks its tables" in err
+        assert "its tables are not those of this version (see counter" in err
         assert "no such table" not in err
 
 

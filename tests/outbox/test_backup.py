@@ -150,7 +150,7 @@ def _newer(file: Path) -> None:
         (_of_another_program, OutboxError, "is a database, but not an outbox"),
         (_newer, OutboxTooNew, "run the newer pipeline"),
         (_damage, OutboxError, "is damaged|cannot be copied"),
-        (_without_an_index, OutboxError, "no outbox as this pipeline makes them: see event_due"),
+        (_without_an_index, OutboxError, r"are not those of this version \(see event_due\)"),
         (_counted_wrongly, OutboxError, "its counters differ from its rows by 5"),
         (Path.unlink, OutboxError, "is no file"),
     ],

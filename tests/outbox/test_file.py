@@ -16,7 +16,7 @@ from pipeline.errors import (
 from pipeline.outbox.file import MIGRATIONS, instance_lock, migrate, require_current
 from pipeline.outbox.query import rows
 from pipeline.outbox.sqlite import open_outbox, read_outbox
-from tests.outbox.support import arrival, look
+from tests.outbox.support import arrival, change, look
 
 _NEXT = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO later VALUES (7);\n"
 
@@ -177,6 +177,38 @@ def test_what_reads_one_of_an_older_version_says_who_migrates_it(path: Path) -> 
     require_current(path, newer)
     with pytest.raises(OutboxTooNew):
         require_current(path)
+
+
+@pytest.mark.parametrize(
+    ("sql", "named"),
+    [
+        ("ALTER TABLE delivery ADD COLUMN later INTEGER", "delivery"),
+        ("DROP VIEW parked", "parked"),
+        ("CREATE TRIGGER mine AFTER INSERT ON event BEGIN DELETE FROM event; END", "mine"),
+    ],
+    ids="column view trigger".split(),
+)
+async def test_one_with_other_tables_than_its_version_has_is_refused_by_all(
+    path: Path, sql: str, named: str
+) -> None:
+    """SQLite's words about a missing column, in the middle of the work, would help nobody."""
+    migrate(path)
+    change(path, sql)
+    before = path.read_bytes()
+    for opened in (open_outbox(path), read_outbox(path)):
+        with pytest.raises(OutboxError, match=rf"not those of this version \(see {named}\)"):
+            async with opened:
+                pass
+    assert path.read_bytes() == before
+
+
+async def test_an_index_and_a_view_of_ones_own_do_no_harm(path: Path) -> None:
+    """People look into it, and some do it often."""
+    migrate(path)
+    change(path, "CREATE INDEX mine ON event (received_at)")
+    change(path, "CREATE VIEW my_events AS SELECT * FROM events")
+    async with open_outbox(path) as outbox:
+        await outbox.intake.accept(arrival("key"))
 
 
 async def test_only_a_daemon_makes_one(path: Path) -> None:
