@@ -240,7 +240,7 @@ class _Reader:
                 return self._decode(inner, raw)
             return msgspec.convert(raw, inner, dec_hook=self._decode)
         except (msgspec.ValidationError, ValueError) as exc:
-            self.note(path, _sentence(exc))
+            self.note(path, _sentence(exc, _words(inner)))
             return _USE_DEFAULT
 
     def _mapping(self, wanted: Any, raw: object, path: str) -> object:
@@ -287,10 +287,20 @@ def _alternatives(wanted: Any) -> tuple[Any, ...]:
     return typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
 
 
-def _sentence(exc: Exception) -> str:
-    """Drop msgspec's own path from an error; the caller has the real one."""
+def _words(wanted: Any) -> tuple[str, ...]:
+    """Give the words that a value, or each value of a list, is to be one of; none if it is free."""
+    if typing.get_origin(wanted) is Literal:
+        return typing.get_args(wanted)
+    return tuple(word for inner in typing.get_args(wanted) for word in _words(inner))
+
+
+def _sentence(exc: Exception, words: tuple[str, ...]) -> str:
+    """Drop msgspec's own path from an error, which the caller has, and name the good words."""
     text = str(exc).removesuffix(" - at `$`")
     text = text.replace(" - at `$", " at `").replace("`", "")
+    if text.startswith("Invalid enum value "):
+        found = text.removeprefix("Invalid enum value ")
+        return f"expected one of: {', '.join(words)} (found {found})"
     return text[:1].lower() + text[1:]
 
 

@@ -218,8 +218,8 @@ def test_a_section_may_say_only_what_differs(loaded: Loader) -> None:
         ("[outbox]\nkeep = 2026-01-01", "outbox.keep", "expected a duration"),
         ("[outbox]\nmax_waiting = 0", "outbox.max_waiting", "at least 1"),
         ('[retry]\nfirst = "2h"', "retry.max", "below first"),
-        ('[log]\nlevel = "loud"', "log.level", "loud"),
-        ('[log]\nformat = "xml"', "log.format", "xml"),
+        ('[log]\nlevel = "loud"', "log.level", "error (found 'loud')"),
+        ('[log]\nformat = "xml"', "log.format", "json, console"),
         ("[alerts]\nafter_parked = 2", "alerts.webhook", "missing"),
         ('[alerts]\nwebhook = "chat"', "alerts.webhook", "expected an address"),
         (
@@ -295,7 +295,7 @@ def test_what_is_required_is_asked_for(
     [
         ('base_url = "ftp://a"', "base_url", "expected an address"),
         ('mode = "registration"', "registration_path", "is required"),
-        ('mode = "both"', "mode", "both"),
+        ('mode = "both"', "mode", "expected one of: api, registration (found 'both')"),
         ('registration_path = "register"', "registration_path", "slash"),
         ('registration_path = "/register?key=1"', "registration_path", "slash"),
         ("rate_limit = 100", "rate_limit", "expected a table"),
@@ -305,12 +305,12 @@ def test_what_is_required_is_asked_for(
         ('rate_limit = { per = "0s" }', "rate_limit.per", "expected a duration"),
         ("rate_limit = { reserve = 100 }", "rate_limit.reserve", "below requests"),
         ("rate_limit = { burst = 1 }", "rate_limit.burst", "no such key"),
-        ('tags = ["price"]', "tags", "price"),
+        ('tags = ["price"]', "tags", "source, channel, status (found 'price'"),
         ('tags = "source"', "tags", "expected array"),
-        ('consent = { sms = "always" }', "consent.sms", "always"),
+        ('consent = { sms = "always" }', "consent.sms", "never (found 'always')"),
         ('consent = { post = "email" }', "consent.post", "no such key"),
-        ('first_contact = "maybe"', "first_contact", "maybe"),
-        ('visit_updates = ["gone"]', "visit_updates", "gone"),
+        ('first_contact = "maybe"', "first_contact", "check, trust (found"),
+        ('visit_updates = ["gone"]', "visit_updates", "complete, arrived (found"),
     ],
 )
 def test_an_error_of_a_destination_is_named_with_its_path(
