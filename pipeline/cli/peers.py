@@ -12,7 +12,7 @@ from pipeline.client import call, fetch_status
 from pipeline.clock import Clock, SystemClock
 from pipeline.config import Config
 from pipeline.errors import OutboxError, PipelineError, Throttled
-from pipeline.outbox.sqlite import open_ledger
+from pipeline.outbox.sqlite import open_ledger, read_outbox
 from pipeline.plugin import Destination, Source
 from pipeline.plugins import make_destination, make_source
 from pipeline.purse import Purse, Spending
@@ -123,12 +123,14 @@ class _Till:
 
     async def _write(self, name: str, destination: Destination, spending: Spending) -> None:
         """Open the ledger for a moment only, so that a daemon may start meanwhile."""
-        async with open_ledger(self._config.outbox.path) as ledger:
-            if await ledger.is_restored():
+        path = self._config.outbox.path
+        async with read_outbox(path) as outbox:
+            if await outbox.overview.is_restored():
                 raise Throttled(
                     "not asked: the outbox was put back from a backup, and what was sent since is "
                     "not known; the next start of the daemon waits one window"
                 )
+        async with open_ledger(path) as ledger:
             budget = Budget(destination.rate_limit, self._clock)
             newest = 2 * destination.rate_limit.requests
             entries = await ledger.entries(name, newest=newest)

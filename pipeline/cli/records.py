@@ -262,13 +262,20 @@ async def _do(
     config: Config, kind: _Kind, action: str, numbers: Sequence[int], owner: str | None
 ) -> int:
     """Change things through the daemon, or, without one, on the outbox itself."""
-    if await fetch_status(config.server) is not None:
+    trouble: PipelineError | None = None
+    try:
+        answers = await fetch_status(config.server) is not None
+    except PipelineError as exc:
+        answers, trouble = False, exc
+    if answers:
         ids, refused = await _through_daemon(config, kind, action, numbers, owner)
     else:
         try:
             async with _desk(config) as desk:
                 ids, refused = await _by_ourselves(desk, kind, action, numbers, owner)
         except OutboxBusy as exc:
+            if trouble is not None:
+                raise trouble from exc
             complain(
                 f"pipeline: {exc}, and does not answer at server.admin = {config.server.admin}"
             )

@@ -79,6 +79,11 @@ async def _from_file(config: Config, why: str) -> Status:
         async with read_outbox(config.outbox.path) as outbox:
             sums = tally(await outbox.overview.counts())
             oldest = await oldest_waiting(outbox.overview, SystemClock())
+            if await outbox.overview.is_restored():
+                reasons.append(
+                    "the outbox was put back from a backup: what was sent since is not known, so "
+                    "the next start waits one window of each allowance before it sends"
+                )
     except OutboxMissing as exc:
         sums, oldest = tally(()), None
         reasons.append(str(exc))

@@ -407,9 +407,6 @@ class Ledger(Protocol):
     async def presume_spent(self, *, at: int, boot: int, boot_id: str) -> bool:
         """Spend every allowance in full, once after a restore; tell whether this is that start."""
 
-    async def is_restored(self) -> bool:
-        """Tell whether it was put back from a backup, and no start has spent the allowances yet."""
-
     async def open(self, opening: Opening) -> int:
         """Write an attempt down before it leaves, and give its id."""
 
@@ -457,6 +454,9 @@ class Overview(Protocol):
 
         Its cost grows with what is held back alone: little, unless much has failed.
         """
+
+    async def is_restored(self) -> bool:
+        """Tell whether it was put back from a backup, and no start has spent the allowances yet."""
 
     async def last_received(self, source: str) -> int | None:
         """Tell when a source's newest event was received; None if it is not among the newest."""

@@ -78,11 +78,6 @@ class SqliteLedger:
 
         return await self._writer.do(unit)
 
-    async def is_restored(self) -> bool:
-        """Tell whether no start has spent the allowances since a restore."""
-        row = await self._readers.row("SELECT 1 FROM meta WHERE name = 'restored'")
-        return row is not None
-
     async def open(self, opening: Opening) -> int:
         """Write an attempt down before it leaves, and give its id."""
 

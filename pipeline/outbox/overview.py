@@ -97,6 +97,11 @@ class SqliteOverview:
             for row in found
         ]
 
+    async def is_restored(self) -> bool:
+        """Tell whether no start has spent the allowances since a restore."""
+        row = await self._readers.row("SELECT 1 FROM meta WHERE name = 'restored'")
+        return row is not None
+
     async def last_received(self, source: str) -> int | None:
         """Tell when a source's newest event was received; None if it is not among the newest."""
         row = await self._readers.row(

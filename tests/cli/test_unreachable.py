@@ -14,7 +14,7 @@ from pipeline.outbox.sqlite import open_outbox
 from pipeline.status import Status
 from tests.cli.test_commands import config
 from tests.e2e.world import World
-from tests.outbox.support import arrival, change
+from tests.outbox.support import arrival, change, look
 
 __all__ = ["config"]
 
@@ -57,6 +57,21 @@ async def test_another_program_in_its_place_does_not_hide_the_outbox(
     found = msgspec.json.decode(capsys.readouterr().out, type=Status)
     assert (found.running, found.events["waiting"]) == (False, 1)
     assert "is not a pipeline of this version" in found.reasons[0]
+
+
+async def test_another_program_in_its_place_does_not_keep_the_outbox_from_being_changed(
+    config: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whether a daemon runs is told by the lock, and not by who has its port."""
+    await _fill(config)
+    path = load(config).outbox.path
+    async with _another_program(config):
+        async with open_outbox(path):
+            assert await _run(config, "events", "drop", "e1", "--yes") == 1
+        assert "is not a pipeline of this version" in capsys.readouterr().err
+        assert look(path, "SELECT state FROM events") == [("waiting",)]
+        assert await _run(config, "events", "drop", "e1", "--yes") == 0
+    assert look(path, "SELECT state FROM events") == [("ignored",)]
 
 
 async def test_a_daemon_that_refuses_us_is_not_said_to_be_none(

@@ -50,6 +50,8 @@ async def test_a_restored_outbox_waits_a_window_and_asks_for_its_guests_again(
         )
         assert await _run(here, "restore", backup, "--yes") == 0
         assert "before-restore, its -wal folded in" in capsys.readouterr().out
+        assert await _run(here, "explain", "d1") == 0
+        assert "the next start waits one window" in capsys.readouterr().err
         before = {peer: len(await here.requests(peer)) for peer in ("roller", "stampede")}
         started = time.time()
         async with here.running():
