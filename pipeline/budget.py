@@ -19,6 +19,7 @@ from pipeline.clock import SECOND, Clock
 from pipeline.model import Priority
 from pipeline.outbox import Entry, Restraint
 from pipeline.settings import RateLimit
+from pipeline.share import Share
 
 #: Clocks and delivery of packets are not exact: half a second, or for the short windows of a
 #: sandbox a two-hundredth of the window.
@@ -62,7 +63,8 @@ class Budget:
         self._free_at: list[tuple[int, str]] = []
         #: Slots of the reserve that are taken, by their holders.
         self._reserve: Counter[str] = Counter()
-        self._outside = 0
+        #: What visits and tags have of the slots outside the reserve.
+        self._share = Share(_LESSER)
         self._learnt: Restraint | None = None
         self._refusals = 0
         self._held_until = 0
@@ -161,8 +163,8 @@ class Budget:
         return max(self.allowed - self.used, 0)
 
     def reach(self) -> int:
-        """Tell the last class that may go now; 0 when none may."""
-        left = self.left()
+        """Tell the last class that may go now, but for a turn of the lesser; 0 when none may."""
+        left = self._left_to_all()
         if not left:
             return 0
         if left > self.reserved and self._is_spaced() and self._spares_enough():
@@ -174,12 +176,22 @@ class Budget:
 
         That is one in ten of those outside the reserve, also where what is urgent would take all.
         """
-        is_outside = self.left() > self._reserve_left()
-        return is_outside and self._outside % _LESSER == _LESSER - 1 and self._is_spaced()
+        return self._is_their_turn() and self._is_spaced()
+
+    def must_keep(self) -> bool:
+        """Tell whether the next slot is for classes 4 and 5, and they may not go yet.
+
+        It is to be kept for them, or passed by.
+        """
+        return self._share.is_next and self._is_their_turn() and not self._is_spaced()
+
+    def keep(self) -> None:
+        """Keep the slot that is for classes 4 and 5 from others until they may go."""
+        self._share.keep()
 
     def pass_by(self) -> None:
-        """Let the slot that is for classes 4 and 5 go to others, for none of those is due."""
-        self._outside += 1
+        """Let the slots that are for classes 4 and 5 go to others, for none of those is due."""
+        self._share.waive()
 
     def admits(self, source: str) -> bool:
         """Tell whether a source may take the next slot, should it be one of the reserve.
@@ -188,7 +200,7 @@ class Budget:
         comes now and then finds the rest. (Choudhury and Hahne's dynamic threshold.)
         """
         free = self._reserve_left()
-        return self.left() > free or self._reserve[source] < free
+        return self._left_to_all() > free or self._reserve[source] < free
 
     def take(self, priority: int = Priority.URGENT, source: str = _ANYONE) -> str:
         """Take a slot for a request that is about to leave; give who holds it of the reserve.
@@ -198,12 +210,12 @@ class Budget:
         """
         urgent = priority <= Priority.URGENT
         (self._urgent_at if urgent else self._lesser_at).append(self._clock.boot())
-        holder = source if urgent and self.left() <= self._reserve_left() else _NO_RESERVE
+        holder = source if urgent and self._left_to_all() <= self._reserve_left() else _NO_RESERVE
         self._open += 1
         if holder:
             self._reserve[holder] += 1
         else:
-            self._outside += 1
+            self._share.give(to_owner=priority in {Priority.VISIT, Priority.TAG})
         if not urgent:
             self._spaced_for = True
         return holder
@@ -228,7 +240,7 @@ class Budget:
         if holder:
             self._reserve[holder] -= 1
         else:
-            self._outside -= 1
+            self._share.give_back()
         if priority > Priority.URGENT:
             self._spaced_for = False
 
@@ -287,13 +299,12 @@ class Budget:
         boot = self._clock.boot()
         if boot < self._held_until:
             return (self._held_until - boot) / SECOND
-        if self.left() > self.reserved and self._spares_enough():
+        next_slot = max(self._free_at[0][0] - boot, 0) / SECOND if self._free_at else math.inf
+        if self._share.kept or (self.left() > self.reserved and self._spares_enough()):
             if self._spaced_for:  # its end rings, or else the next one waits from its leaving on
-                return self._interval
-            return max(self._spaced_until - boot, 0) / SECOND
-        if not self._free_at:
-            return self.window / SECOND
-        return max(self._free_at[0][0] - boot, 0) / SECOND
+                return min(self._interval, next_slot)
+            return min(max(self._spaced_until - boot, 0) / SECOND, next_slot)
+        return min(self.window / SECOND, next_slot)
 
     @property
     def _interval(self) -> float:
@@ -320,6 +331,14 @@ class Budget:
             and self._clock.boot() >= self._spaced_until
             and self._spacing.has_capacity()
         )
+
+    def _left_to_all(self) -> int:
+        return max(self.left() - self._share.kept, 0)
+
+    def _is_their_turn(self) -> bool:
+        if self._share.kept:
+            return self.left() > 0
+        return self._share.is_next and self.left() > self._reserve_left()
 
     def _reserve_left(self) -> int:
         return max(self.reserved - self._reserve.total(), 0)

@@ -116,9 +116,13 @@ class Deliverer:
     async def _choose(self) -> tuple[Delivery | None, bool]:
         """Lease what goes first, and tell whether it is a probe; None after each wait."""
         self._owed.take(self._owed.size)
-        reach, lesser = self.budget.reach(), self.budget.is_for_lesser()
         pause, probe = self.lane.breaker.wait(), self.lane.breaker.is_open
-        if self._free.locked() or pause or not reach:
+        if probe:
+            self.budget.pass_by()  # a probe is what was tried least, of whatever class
+        elif self.budget.must_keep():
+            await self._keep()
+        reach, lesser = self.budget.reach(), self.budget.is_for_lesser()
+        if self._free.locked() or pause or not (reach or lesser):
             # The end of a request rings; the breaker and the allowance need their time.
             await self._owed.wait(pause or (_PAUSE if reach else self.budget.next_change()))
             return None, False
@@ -136,7 +140,7 @@ class Deliverer:
             else:
                 await self._owed.wait(_PAUSE)
             return None, False
-        delivery = await self._claim(reach, lesser=lesser and not probe, probe=probe, now=now)
+        delivery = await self._claim(reach, lesser=lesser, probe=probe, now=now)
         if delivery is None:
             # What is due is of a class that must wait for a slot, or its guest is under way.
             await self._wait(_MINUTE if reach < Priority.BACKFILL else _PAUSE, reach)
@@ -151,6 +155,16 @@ class Deliverer:
             self.lane.breaker.probing()
         self._turn.served(delivery.priority, delivery.source)
         return delivery, probe
+
+    async def _keep(self) -> None:
+        """Keep a slot for visits and tags, if any is due."""
+        due = await self._outbox.deliveries.next_due(
+            self._name, least=Priority.VISIT, most=Priority.TAG
+        )
+        if due is not None and due <= self._clock.now():
+            self.budget.keep()
+        else:
+            self.budget.pass_by()
 
     async def _claim(self, reach: int, *, lesser: bool, probe: bool, now: int) -> Delivery | None:
         """Lease what goes first: now and then the oldest of those that others go before."""

@@ -346,8 +346,8 @@ class Deliveries(Protocol):
         waits, nor with what is held back. The leases of what is `under_way` do not lapse.
         """
 
-    async def next_due(self, destination: str, *, most: int) -> int | None:
-        """Tell when the next delivery of the classes up to `most` becomes due, or a lease ends.
+    async def next_due(self, destination: str, *, least: int = 1, most: int) -> int | None:
+        """Tell when the next delivery of these classes becomes due, or a lease of any class ends.
 
         0 when one is due, though its guest may have a request under way.
         """

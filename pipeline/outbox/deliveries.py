@@ -104,8 +104,8 @@ class SqliteDeliveries:
 
         return await self._writer.do(unit)
 
-    async def next_due(self, destination: str, *, most: int) -> int | None:
-        """Tell when the next delivery of the classes up to `most` becomes due; 0 when one is."""
+    async def next_due(self, destination: str, *, least: int = 1, most: int) -> int | None:
+        """Tell when the next delivery of these classes becomes due; 0 when one is."""
         row = await self._readers.row(
             """SELECT min(due_at) FROM (
                    SELECT CASE WHEN EXISTS (
@@ -116,11 +116,11 @@ class SqliteDeliveries:
                                 WHERE destination = ?1 AND held = 1 AND priority = class
                                   AND state = 'waiting' AND waits_for IS NULL) END AS due_at
                    FROM (SELECT 1 AS class UNION ALL VALUES (2), (3), (4), (5), (6))
-                   WHERE class <= ?2
+                   WHERE class BETWEEN ?2 AND ?3
                    UNION ALL
                    SELECT min(due_at) FROM delivery INDEXED BY delivery_sending
                    WHERE destination = ?1 AND state = 'sending')""",
-            (destination, most),
+            (destination, least, most),
         )
         return None if row is None else row[0]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from pipeline.model import Action
+from pipeline.model import Action, Priority
 from pipeline.simulation.loop import simulate
 from pipeline.simulation.mishaps import Mishaps, befall
 from pipeline.simulation.outcome import waits
@@ -174,4 +174,22 @@ def _bookings(count: int, *, since: float = 0.0, every: float = 0.0) -> list[Hap
             guest=_OTHERS + number,
         )
         for number in range(count)
+    ]
+
+
+def lesser_shares(setup: Setup, *, windows: int) -> list[int]:
+    """Count the tags in each window while more new bookings wait than may be told of."""
+
+    async def play(world: World) -> None:
+        await world.play("venue-0", _bookings(round(windows * setup.requests), every=0.1))
+        over = (windows + 1) * setup.per - asyncio.get_running_loop().time()
+        await asyncio.sleep(max(over, 0.0))
+
+    world = run(setup, play)
+    assert world.refused() == 0
+    ways = world.watch.ways.values()
+    left = [w.first_left for w in ways if w.priority == Priority.TAG and w.first_left is not None]
+    # The first window begins with no booking told, and so with no tag that could go.
+    return [
+        sum(n * setup.per <= at < (n + 1) * setup.per for at in left) for n in range(1, windows + 1)
     ]

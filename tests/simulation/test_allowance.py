@@ -6,7 +6,13 @@ from pipeline.sandbox.faults import Fault
 from pipeline.simulation.mishaps import Mishaps
 from pipeline.simulation.network import Latency
 from pipeline.simulation.world import Setup
-from tests.simulation.experiments import keep_the_allowance, newcomers_wait, others_wait, share_used
+from tests.simulation.experiments import (
+    keep_the_allowance,
+    lesser_shares,
+    newcomers_wait,
+    others_wait,
+    share_used,
+)
 
 #: Some answers never come, and some only when nobody waits for them any more.
 _SLOW = Latency(least=0.05, usual=2.0, slow_share=0.05, slow=40.0)
@@ -50,6 +56,12 @@ def test_a_new_booking_need_not_wait_for_a_backfill() -> None:
     setup = Setup(seed=1, first_contact="trust", stampede=_USUAL, tags=())
     p99 = newcomers_wait(setup, days=0.2, waiting=400, per_window=30.0, returning=0.5)
     assert p99 <= 10.0
+
+
+def test_visits_and_tags_have_one_slot_in_ten_of_every_window() -> None:
+    """With more bookings than slots, day after day, no tag would ever be told else."""
+    setup = Setup(seed=1, first_contact="trust", stampede=_USUAL, tags=("channel",))
+    assert lesser_shares(setup, windows=3) == [8, 8, 8]
 
 
 def test_a_venue_that_floods_leaves_the_others_their_turn() -> None:

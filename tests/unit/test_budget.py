@@ -206,6 +206,48 @@ async def test_one_in_ten_is_for_the_lesser_classes_also_while_the_urgent_take_a
     assert lesser == pytest.approx(80, abs=2), "eight of the hundred in each window"
 
 
+async def test_a_turn_that_comes_too_early_is_kept_from_the_urgent(clock: FakeClock) -> None:
+    """A burst would take every slot in the nine seconds that two tags are apart."""
+    budget = Budget(_LIMIT, clock)
+    urgent = 0
+    while budget.reach():
+        if budget.must_keep():
+            budget.keep()
+        elif budget.is_for_lesser():
+            await _send(budget, Priority.TAG)
+        else:
+            await _send(budget, Priority.NEW)
+            urgent += 1
+    assert (urgent, budget.left()) == (92, 7), "one went at its turn"
+    assert not budget.is_for_lesser(), "the next one is to wait for its time"
+    assert budget.next_change() == pytest.approx(9.005)
+
+
+async def test_what_is_kept_goes_to_the_others_once_nobody_wants_it(clock: FakeClock) -> None:
+    """The tags have been dropped, or their guest has gone."""
+    budget = Budget(_LIMIT, clock)
+    await _send(budget, Priority.TAG)
+    for _ in range(99):
+        if budget.must_keep():
+            budget.keep()
+        if budget.reach():
+            await _send(budget, Priority.NEW)
+    assert (budget.reach(), budget.left()) == (0, 8)
+    budget.pass_by()
+    assert (budget.reach(), budget.left()) == (Priority.URGENT, 8)
+
+
+async def test_a_slot_that_comes_free_is_waited_for_as_well_as_the_spacing(
+    clock: FakeClock,
+) -> None:
+    """What is urgent must not wait for a tag's time when its own slot is free before that."""
+    budget = Budget(_LIMIT, clock)
+    await _send(budget, Priority.NEW)
+    clock.advance(_PER - 1)
+    await _send(budget, Priority.TAG)
+    assert budget.next_change() == pytest.approx(1.5)
+
+
 async def test_a_source_that_floods_gets_half_of_the_reserve(clock: FakeClock) -> None:
     """The others find the rest, so that their bookings go at once all the same."""
     budget = Budget(_LIMIT, clock)
@@ -301,6 +343,12 @@ async def test_a_429_without_a_time_holds_for_a_minute_and_doubles(clock: FakeCl
     budget.answered()
     budget.refused(clock.boot())
     assert budget.hold(None) == 60
+
+
+async def _send(budget: Budget, priority: Priority) -> None:
+    holder = budget.take(priority)
+    await budget.leave(priority)
+    budget.ended(holder)
 
 
 def _refused(budget: Budget, clock: FakeClock) -> None:
