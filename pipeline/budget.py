@@ -12,9 +12,9 @@ import math
 from collections import Counter, deque
 from collections.abc import Iterable
 
-import msgspec
 from aiolimiter import AsyncLimiter
 
+from pipeline.caution import Caution
 from pipeline.clock import SECOND, Clock
 from pipeline.model import Priority
 from pipeline.outbox import Entry, Restraint
@@ -24,16 +24,6 @@ from pipeline.share import Share
 #: Clocks and delivery of packets are not exact: half a second, or for the short windows of a
 #: sandbox a two-hundredth of the window.
 _MARGIN = 0.5
-
-#: Seconds to hold back after a 429 that names none, and how often they double at most.
-_HOLD = 60.0
-_DOUBLINGS = 6
-
-#: In twentieths of the configured requests: each incident takes a tenth of them off, a window
-#: without any gives a twentieth back, and half of them are always left.
-_INCIDENT = 2
-_HALF = 10
-_WHOLE = 20
 
 #: In place of the source that holds a slot of the reserve: it is none of it; nobody knows who.
 _NO_RESERVE = ""
@@ -65,9 +55,7 @@ class Budget:
         self._reserve: Counter[str] = Counter()
         #: What visits and tags have of the slots outside the reserve.
         self._share = Share(_LESSER)
-        self._learnt: Restraint | None = None
-        self._refusals = 0
-        self._held_until = 0
+        self._caution = Caution(limit.per, self.window, clock)
         #: A request that is not urgent is chosen and has not left.
         self._spaced_for = False
         self._spaced_until = 0
@@ -113,22 +101,12 @@ class Budget:
         if learnt is not None:
             same = learnt.boot_id == self._clock.boot_id
             age = boot - learnt.boot if same else self._age(learnt.at, newest)
-            began = boot - age
-            self._learnt = Restraint(
-                twentieths=learnt.twentieths,
-                hold=learnt.hold,
-                at=learnt.at,
-                boot=began,
-                boot_id=self._clock.boot_id,
-            )
-            self._held_until = began + learnt.hold
+            self._caution.restore(learnt, began=boot - age)
 
     @property
     def allowed(self) -> int:
         """The requests that a window may have now: fewer than configured after a 429."""
-        requests = self.limit.requests
-        lost = -(-requests * self._twentieths() // _WHOLE)
-        return requests - min(lost, requests // 2)
+        return self._caution.allowed(self.limit.requests)
 
     @property
     def reserved(self) -> int:
@@ -144,7 +122,7 @@ class Budget:
     @property
     def held(self) -> float:
         """For how many seconds nothing may go because of a 429."""
-        return max(self._held_until - self._clock.boot(), 0) / SECOND
+        return self._caution.held()
 
     def next_slot(self) -> float | None:
         """Tell in how many seconds a used slot is free again, while none is; None while one is."""
@@ -158,7 +136,7 @@ class Budget:
 
     def left(self) -> int:
         """Tell how many slots are free now; none while the peer has asked for a pause."""
-        if self._clock.boot() < self._held_until:
+        if self._caution.held():
             return 0
         return max(self.allowed - self.used, 0)
 
@@ -255,21 +233,8 @@ class Budget:
         self._free(ends + self.window, _NO_RESERVE)
 
     def refused(self, left_at: int) -> None:
-        """Learn from an answer 429 to a request that left then, by the boot clock.
-
-        The ledger expects none, so the peer counts otherwise than we do. Answers to requests that
-        had left before the first one came are of the same incident.
-        """
-        if self._learnt is not None and left_at < self._learnt.boot:
-            return
-        self._refusals += 1
-        self._learnt = Restraint(
-            twentieths=min(self._twentieths() + _INCIDENT, _HALF),
-            hold=max(self._held_until - self._clock.boot(), 0),
-            at=self._clock.now(),
-            boot=self._clock.boot(),
-            boot_id=self._clock.boot_id,
-        )
+        """Learn from an answer 429 to a request that left then, by the boot clock."""
+        self._caution.refused(left_at)
 
     def hold(self, asked: float | None) -> float:
         """Let no request go for as long as the peer asks, else a minute at most, doubling.
@@ -277,28 +242,21 @@ class Budget:
         To be called for an answer 429, and gives the seconds; an `answered` in between ends the
         doubling.
         """
-        pause = asked
-        if pause is None:
-            pause = min(self.limit.per, _HOLD) * 2 ** min(max(self._refusals - 1, 0), _DOUBLINGS)
-        self._held_until = max(self._held_until, self._clock.boot() + round(pause * SECOND))
-        return pause
+        return self._caution.hold(asked)
 
     def answered(self) -> None:
         """Take note that the peer takes requests."""
-        self._refusals = 0
+        self._caution.answered()
 
     def learnt(self) -> Restraint | None:
         """Give what is to outlive a restart; None before any 429."""
-        if self._learnt is None:
-            return None
-        hold = max(self._held_until - self._learnt.boot, 0)
-        return msgspec.structs.replace(self._learnt, hold=hold)
+        return self._caution.learnt()
 
     def next_change(self) -> float:
         """Tell in how many seconds more may go than now, at the latest."""
         boot = self._clock.boot()
-        if boot < self._held_until:
-            return (self._held_until - boot) / SECOND
+        if held := self._caution.held():
+            return held
         next_slot = max(self._free_at[0][0] - boot, 0) / SECOND if self._free_at else math.inf
         if self._share.kept or (self.left() > self.reserved and self._spares_enough()):
             if self._spaced_for:  # its end rings, or else the next one waits from its leaving on
@@ -342,12 +300,6 @@ class Budget:
 
     def _reserve_left(self) -> int:
         return max(self.reserved - self._reserve.total(), 0)
-
-    def _twentieths(self) -> int:
-        if self._learnt is None:
-            return 0
-        clean = (self._clock.boot() - self._learnt.boot) // self.window
-        return max(self._learnt.twentieths - clean, 0)
 
     def _age(self, at: int, newest: int, *, at_least: int = 0) -> int:
         """Tell how long ago a time of another boot is, by the wall clock as far as it is right."""
