@@ -13,6 +13,7 @@ from pipeline.clock import SECOND, Clock
 from pipeline.config import Config
 from pipeline.deliver import Deliverer
 from pipeline.enrich import Enricher
+from pipeline.errand import Runner
 from pipeline.feed import Feed
 from pipeline.gather import Gatherer, SourceTraits
 from pipeline.intend import Intender
@@ -40,6 +41,8 @@ class Stages(Struct, kw_only=True):
     enrichers: Mapping[str, Enricher]
     intender: Intender
     deliverers: Mapping[str, Deliverer]
+    #: What is done for the sources every so often.
+    errands: Sequence[Runner] = ()
     #: By destination: what its requests are counted under.
     peers: Mapping[str, str]
 
@@ -49,6 +52,8 @@ class Stages(Struct, kw_only=True):
             enricher.wake()
         for deliverer in self.deliverers.values():
             deliverer.wake()
+        for errand in self.errands:
+            errand.wake()
 
     async def restore(self, ledger: Ledger, clock: Clock) -> bool:
         """Give each budget the attempts that still count, before anything is sent.
@@ -68,7 +73,7 @@ class Stages(Struct, kw_only=True):
         return presumed
 
     def start(self, tasks: asyncio.TaskGroup) -> "Running":
-        """Start enrich for each source, transform, and deliver for each destination."""
+        """Start enrich for each source, transform, deliver for each destination, the errands."""
         return Running(
             stages=self,
             enriching=[
@@ -80,6 +85,7 @@ class Stages(Struct, kw_only=True):
                 tasks.create_task(stage.run(), name=f"deliver {name}")
                 for name, stage in self.deliverers.items()
             ],
+            running=[tasks.create_task(one.run(), name=one.errand.name) for one in self.errands],
         )
 
 
@@ -90,9 +96,12 @@ class Running(Struct, kw_only=True):
     enriching: Sequence[asyncio.Task[None]]
     intending: asyncio.Task[None]
     delivering: Sequence[asyncio.Task[None]]
+    running: Sequence[asyncio.Task[None]]
 
     async def drain(self) -> None:
         """Let each stage finish what it has begun, before the next is told to end."""
+        for errand in self.running:
+            errand.cancel()
         for enricher in self.stages.enrichers.values():
             enricher.stop()
         for deliverer in self.stages.deliverers.values():
@@ -103,7 +112,7 @@ class Running(Struct, kw_only=True):
 
     def cancel(self) -> None:
         """Break off what has not ended."""
-        for task in (*self.enriching, self.intending, *self.delivering):
+        for task in (*self.running, *self.enriching, self.intending, *self.delivering):
             task.cancel()
 
 

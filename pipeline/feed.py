@@ -44,12 +44,15 @@ class Feed(Generic[_T]):
         """Wake the reader: something changed that is not an item."""
         self._bell.set()
 
-    async def wait(self, seconds: float = _LONGEST_WAIT) -> None:
-        """Wait until there is an item or a ring, or for so long (a minute at most)."""
+    async def wait(self, seconds: float = _LONGEST_WAIT) -> bool:
+        """Wait until there is an item or a ring, or for so long (a minute at most).
+
+        Tells whether there was one.
+        """
         try:
             async with asyncio.timeout(min(seconds, _LONGEST_WAIT)):
-                await self._bell.wait()
+                return await self._bell.wait()
         except TimeoutError:
-            return
+            return False
         finally:
             self._bell.clear()

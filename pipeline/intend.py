@@ -4,6 +4,8 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any
 
+import msgspec
+
 from pipeline.consent import remembered
 from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip, UnknownOutcome
 from pipeline.feed import Feed
@@ -18,6 +20,7 @@ from pipeline.model import (
     EventState,
     Facts,
     Nothing,
+    Origin,
     Priority,
 )
 from pipeline.outbox import Intent, Remembered
@@ -105,7 +108,7 @@ class Intender:
             if event.source in destination.sources:
                 facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
                 mine = self._at(name, destination, facts, stale=stale)
-                intents += mine
+                intents += mine if event.origin is Origin.WEBHOOK else map(_unhurried, mine)
                 if not has_news(facts, destination.mapper):
                     heard += _heard(name, facts, truth)
         return intents, heard
@@ -183,6 +186,13 @@ class Intender:
         if kind is DeliveryKind.GUEST and takes_back(facts, mapper):
             return not profile_is_told(facts, mapper, seal)  # the rest goes by the opt-out
         return not isinstance(step, Nothing)
+
+
+def _unhurried(intent: Intent) -> Intent:
+    """Let what was found by looking, and not told, go last; but an opt-out never waits."""
+    if intent.kind is DeliveryKind.CONSENT:
+        return intent
+    return msgspec.structs.replace(intent, priority=Priority.BACKFILL)
 
 
 def _heard(name: str, facts: Facts, truth: Truth) -> list[Remembered]:

@@ -94,6 +94,7 @@ class Event(Struct, frozen=True, kw_only=True):
 
     id: int
     source: str
+    origin: Origin = Origin.WEBHOOK
     #: See `Delivery.wary`.
     wary: bool = False
     kind: Kind

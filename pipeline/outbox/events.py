@@ -12,8 +12,8 @@ from pipeline.outbox.query import rows
 from pipeline.outbox.writer import Writer
 from pipeline.plugin import VenueDetails
 
-_COLUMNS = """id, source, wary OR origin <> 'webhook', kind, action, occurred_at, received_at,
-              booking, reference, attempts, first_failure_at, body"""
+_COLUMNS = """id, source, origin, wary OR origin <> 'webhook', kind, action, occurred_at,
+              received_at, booking, reference, attempts, first_failure_at, body"""
 
 #: What was fetched so many microseconds after what has just come was fetched by a clock that was
 #: set back since: no answer takes so long.

@@ -74,11 +74,13 @@ CREATE TABLE event_key (
 CREATE TABLE subject (
     id          INTEGER PRIMARY KEY,
     source      TEXT    NOT NULL,
-    kind        TEXT    NOT NULL CHECK (kind IN ('booking', 'guest', 'venue')),
-    -- ROLLER's uniqueId or customerId; '' for the venue itself.
+    -- A visit is that somebody came to a booking; a minor a customer whom a waiver calls one.
+    kind        TEXT    NOT NULL
+                CHECK (kind IN ('booking', 'guest', 'venue', 'product', 'visit', 'minor')),
+    -- ROLLER's uniqueId, customerId or productId; '' for the venue itself.
     key         TEXT    NOT NULL,
-    -- A booking's newest eventDate; when a guest or a venue was fetched. An older one never
-    -- overwrites a newer one.
+    -- A booking's newest eventDate; when a guest, a product or a venue was fetched; when somebody
+    -- came, or a waiver was signed. An older one never overwrites a newer one.
     as_of       INTEGER NOT NULL,
     -- The event that brought it.
     event       INTEGER REFERENCES event (id),
@@ -86,9 +88,59 @@ CREATE TABLE subject (
     doc         TEXT,
     UNIQUE (source, kind, key)
 ) STRICT;
--- The newest known truth about a booking, a guest or a venue.
+-- The newest known truth about a booking, a guest, a venue …
 
 CREATE INDEX subject_doc ON subject (kind, as_of) WHERE doc IS NOT NULL;
+
+CREATE TABLE ticket (
+    source  TEXT    NOT NULL,
+    ticket  TEXT    NOT NULL,
+    booking TEXT    NOT NULL,
+    -- When it was learnt.
+    at      INTEGER NOT NULL,
+    PRIMARY KEY (source, ticket)
+) STRICT, WITHOUT ROWID;
+-- Which booking a ticket is of, for a redemption names no other. It goes once `keep` is over.
+CREATE INDEX ticket_at ON ticket (at);
+
+CREATE TABLE sweep (
+    id         INTEGER PRIMARY KEY,
+    source     TEXT    NOT NULL,
+    origin     TEXT    NOT NULL CHECK (origin IN ('reconcile', 'backfill')),
+    -- The venue's own days, as YYYY-MM-DD: the first and the last that are asked for.
+    since      TEXT    NOT NULL,
+    until      TEXT    NOT NULL,
+    guests_only INTEGER NOT NULL DEFAULT 0 CHECK (guests_only IN (0, 1)),
+    state      TEXT    NOT NULL CHECK (state IN ('running', 'done', 'stopped', 'failed')),
+    -- Why it stopped or failed.
+    reason     TEXT,
+    -- Where it goes on: the day, the feed and the page that are to be read next.
+    day        TEXT    NOT NULL,
+    feed       TEXT    NOT NULL,
+    page       INTEGER NOT NULL,
+    seen       INTEGER NOT NULL DEFAULT 0,
+    known      INTEGER NOT NULL DEFAULT 0,
+    taken_in   INTEGER NOT NULL DEFAULT 0,
+    -- JSON: how many cannot be sent, by reason.
+    unsendable TEXT    NOT NULL DEFAULT '{}',
+    started_at INTEGER NOT NULL,
+    updated_at INTEGER NOT NULL
+) STRICT;
+-- A run through what a source says has changed, in order to find what no webhook has told.
+CREATE INDEX sweep_source ON sweep (source, origin, state, until);
+
+CREATE TABLE noted (
+    source   TEXT    NOT NULL,
+    -- calls: requests, by the month as YYYY-MM. drift: fields that differ from what is documented,
+    -- as "new booking.items.colour".
+    what     TEXT    NOT NULL CHECK (what IN ('calls', 'drift')),
+    name     TEXT    NOT NULL,
+    n        INTEGER NOT NULL,
+    first_at INTEGER NOT NULL,
+    last_at  INTEGER NOT NULL,
+    PRIMARY KEY (source, what, name)
+) STRICT, WITHOUT ROWID;
+-- What is counted about a source for years.
 
 CREATE TABLE delivery (
     id               INTEGER PRIMARY KEY,
@@ -97,7 +149,8 @@ CREATE TABLE delivery (
     destination      TEXT    NOT NULL,
     kind             TEXT    NOT NULL
                      CHECK (kind IN ('booking', 'guest', 'consent', 'tag', 'product', 'event')),
-    -- Which of several of a kind: a tag's role. '' elsewhere.
+    -- Which of several of a kind: a tag's role; of a booking `arrived` or `complete`, once it comes
+    -- to that. '' elsewhere.
     detail           TEXT    NOT NULL DEFAULT '',
     -- Keys of the subjects; no personal data.
     booking          TEXT,
