@@ -1,13 +1,21 @@
 """What must hold of the allowance, at full size and on a virtual clock: takes some minutes."""
 
 import time
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Literal
 
 from pipeline.simulation.mishaps import Mishaps
 from pipeline.simulation.network import Latency
 from pipeline.simulation.world import Setup
 from tests.benchmarks.table import Line
-from tests.simulation.experiments import keep_the_allowance, newcomers_wait, others_wait, share_used
+from tests.simulation.experiments import (
+    keep_the_allowance,
+    newcomers_wait,
+    others_wait,
+    requests_each,
+    share_used,
+)
 
 _SLOW = Latency(least=0.05, usual=2.0, slow_share=0.02, slow=40.0)
 _QUICK = Latency(least=0.05, usual=0.95)
@@ -15,6 +23,8 @@ _QUICK = Latency(least=0.05, usual=0.95)
 _SHARE = 0.99
 _WAIT = 10.0
 _GROWTH = 1.2
+#: Look-up, guest, booking and three tags; the look-up only with `check`.
+_FIRST: Mapping[Literal["trust", "check"], int] = {"trust": 5, "check": 6}
 
 
 def measure(_: Path) -> list[Line]:
@@ -25,7 +35,19 @@ def measure(_: Path) -> list[Line]:
         *(_newcomers(returning, "trust") for returning in (0.0, 0.5)),
         *(_newcomers(returning, "check") for returning in (0.0, 0.5)),
         _others(),
+        *(_each(contact, first) for contact, first in _FIRST.items()),
     ]
+
+
+def _each(contact: Literal["trust", "check"], first: int) -> Line:
+    setup = Setup(seed=1, first_contact=contact, requests=first + 2, reserve=0)
+    counts, wanted = requests_each(setup), [first, 1, 1]
+    return Line(
+        what=f"requests of a new guest's booking, of the next, of one changed tenfold ({contact})",
+        measured=", ".join(map(str, counts)),
+        target=", ".join(map(str, wanted)),
+        met=counts == wanted,
+    )
 
 
 def _kept() -> list[Line]:

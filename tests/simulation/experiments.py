@@ -193,3 +193,29 @@ def lesser_shares(setup: Setup, *, windows: int) -> list[int]:
     return [
         sum(n * setup.per <= at < (n + 1) * setup.per for at in left) for n in range(1, windows + 1)
     ]
+
+
+def requests_each(setup: Setup) -> list[int]:
+    """Count the requests of a new guest's booking, of the guest's next, and of a third.
+
+    The third is changed ten times while it waits for a slot. Token requests are not counted.
+    """
+    counts: list[int] = []
+
+    async def play(world: World) -> None:
+        spent = 0
+        for number, changes in enumerate((0, 0, 10)):
+            now = asyncio.get_running_loop().time()
+            actions = [Action.CREATED, *[Action.UPDATED] * changes]
+            happenings = [
+                Happening(at=now + place, booking=number, action=action, guest=0)
+                for place, action in enumerate(actions)
+            ]
+            await world.play("venue-0", happenings)
+            assert await world.finish(DAY)
+            total = len(world.watch.left["stampede-0"]) - world.watch.tokens
+            counts.append(total - spent)
+            spent = total
+
+    assert run(setup, play).differences() == []
+    return counts

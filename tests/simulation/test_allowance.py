@@ -1,5 +1,7 @@
 """What must hold of the allowance, on a virtual clock and by seed; `make bench` has full sizes."""
 
+from typing import Literal
+
 import pytest
 
 from pipeline.sandbox.faults import Fault
@@ -11,6 +13,7 @@ from tests.simulation.experiments import (
     lesser_shares,
     newcomers_wait,
     others_wait,
+    requests_each,
     share_used,
 )
 
@@ -56,6 +59,16 @@ def test_a_new_booking_need_not_wait_for_a_backfill() -> None:
     setup = Setup(seed=1, first_contact="trust", stampede=_USUAL, tags=())
     p99 = newcomers_wait(setup, days=0.2, waiting=400, per_window=30.0, returning=0.5)
     assert p99 <= 10.0
+
+
+@pytest.mark.parametrize(("contact", "first"), [("trust", 5), ("check", 6)])
+def test_a_booking_takes_no_more_requests_than_it_must(
+    contact: Literal["trust", "check"], first: int
+) -> None:
+    """A venue's whole day is 9,600 of them."""
+    # The token, the two bookings before it, and no slot for the third that day's quarter.
+    setup = Setup(seed=1, first_contact=contact, requests=first + 2, reserve=0)
+    assert requests_each(setup) == [first, 1, 1]
 
 
 def test_visits_and_tags_have_one_slot_in_ten_of_every_window() -> None:

@@ -345,7 +345,7 @@ async def test_a_429_without_a_time_holds_for_a_minute_and_doubles(clock: FakeCl
     assert budget.hold(None) == 60
 
 
-async def _send(budget: Budget, priority: Priority) -> None:
+async def _send(budget: Budget, priority: int) -> None:
     holder = budget.take(priority)
     await budget.leave(priority)
     budget.ended(holder)
