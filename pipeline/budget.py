@@ -114,6 +114,11 @@ class Budget:
         return self.limit.reserved * self.allowed // self.limit.requests
 
     @property
+    def spared(self) -> int:
+        """How many of them what is not urgent leaves: the reserve, or what urgent work needs."""
+        return max(self.reserved, self._needed())
+
+    @property
     def used(self) -> int:
         """The slots that are taken now."""
         self._expire()
@@ -269,19 +274,20 @@ class Budget:
         return self.window / SECOND / self.allowed
 
     def _spares_enough(self) -> bool:
-        """Tell whether what is not urgent leaves enough for the urgent work that may come.
+        """Tell whether what is not urgent leaves enough for the urgent work that may come."""
+        _forget(self._lesser_at, self._clock.boot() - self.window)
+        return len(self._lesser_at) < self.allowed - self._needed()
 
-        A slot is taken for a whole window, so it must be spared before it is needed: as many as
-        urgent work needs in 99 of 100 windows, at its rate of the last ones.
+    def _needed(self) -> int:
+        """Give how many slots urgent work needs in 99 of 100 windows, at its rate of the last ones.
+
+        A slot is taken for a whole window, so it must be spared before it is needed. Some go to the
+        others in any case: one in ten is what the oldest of them are to have.
         """
-        boot = self._clock.boot()
-        _forget(self._urgent_at, boot - _MEMORY * self.window)
-        _forget(self._lesser_at, boot - self.window)
+        _forget(self._urgent_at, self._clock.boot() - _MEMORY * self.window)
         mean = len(self._urgent_at) / _MEMORY
-        needed = mean + _QUANTILE * math.sqrt(_TOGETHER * mean)
-        # Some go in any case: one in ten is what the oldest of them are to have.
-        least = (self.allowed - self.reserved) // _LESSER
-        return len(self._lesser_at) < max(self.allowed - needed, least)
+        needed = math.floor(mean + _QUANTILE * math.sqrt(_TOGETHER * mean))
+        return min(needed, self.allowed - (self.allowed - self.reserved) // _LESSER)
 
     def _is_spaced(self) -> bool:
         return (

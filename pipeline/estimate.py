@@ -18,10 +18,10 @@ _REQUESTS = {DeliveryKind.GUEST: 2}
 class Pace(Struct, frozen=True, kw_only=True):
     """How fast a destination may be told."""
 
-    #: Requests that a window may have now, those among them that are for what is urgent, and those
-    #: that are used.
+    #: Requests that a window may have now, those among them that what is not urgent leaves, and
+    #: those that are used.
     allowed: int
-    reserve: int
+    spared: int
     used: int
     #: Seconds of a window.
     per_s: float
@@ -62,19 +62,19 @@ def seconds(pace: Pace, work: Load) -> float:
     """Tell how long it takes until the last of these requests leaves.
 
     What is urgent takes what is left at once, and then what comes free: from when the first does, a
-    window's requests in a window. The others are spaced from the first one on, and leave the
-    reserve.
+    window's requests in a window. The others are spaced from the first one on, and leave what they
+    spare.
     """
     left = max(pace.allowed - pace.used, 0)
     interval = pace.per_s / pace.allowed
     taken = pace.pause_s + _coming(work.urgent - left, interval, pace.next_slot_s)
     if not work.lesser:
         return taken
-    reserve = min(pace.reserve, pace.allowed - 1)
-    free = min(max(left - work.urgent - reserve, 0.0), work.lesser)
+    spared = min(pace.spared, pace.allowed - 1)
+    free = min(max(left - work.urgent - spared, 0.0), work.lesser)
     spaced = max(free - 1, 0.0) * interval
     first = None if free or work.urgent > left else pace.next_slot_s
-    rate = pace.per_s / (pace.allowed - reserve)
+    rate = pace.per_s / (pace.allowed - spared)
     return taken + spaced + _coming(work.lesser - free, rate, first)
 
 

@@ -299,15 +299,14 @@ def _allowance(name: str, budget: BudgetStatus, priority: int, before: Load) -> 
     fewer = (
         f", but {budget.allowed} for now, after a 429" if budget.allowed < budget.requests else ""
     )
-    reserve = budget.reserve * budget.allowed // budget.requests
-    kept = "" if urgent else f", of which {reserve} are kept for classes 1-3"
+    kept = "" if urgent else f", of which {budget.spared} are kept for classes 1-3"
     said = (
         f"{name} allows {budget.requests} requests in {span(budget.per_s)}{fewer}: "
         f"{budget.used} are used, {budget.left} left{kept}"
     )
     pace = Pace(
         allowed=budget.allowed,
-        reserve=reserve,
+        spared=budget.spared,
         used=budget.used,
         per_s=budget.per_s,
         pause_s=budget.pause_s,
@@ -317,7 +316,7 @@ def _allowance(name: str, budget: BudgetStatus, priority: int, before: Load) -> 
     wait = seconds(pace, own)
     if not wait:
         return f"{said}. So its turn comes at once{'' if urgent else ', or nearly'}."
-    rate = budget.per_s / (budget.allowed if urgent else max(budget.allowed - reserve, 1))
+    rate = budget.per_s / (budget.allowed if urgent else max(budget.allowed - budget.spared, 1))
     needed = math.ceil(before.urgent + before.lesser)
     return (
         f"{said}. Some {needed:,} go before it, and at one request every {rate:.3g} s its turn "

@@ -100,7 +100,7 @@ def _destination(deliverer: Deliverer, waiting: int, due: Load) -> DestinationSt
         state = "limited"
     pace = Pace(
         allowed=budget.allowed,
-        reserve=budget.reserved,
+        spared=budget.spared,
         used=budget.used,
         per_s=float(budget.limit.per),
         pause_s=pause,
@@ -115,6 +115,7 @@ def _destination(deliverer: Deliverer, waiting: int, due: Load) -> DestinationSt
             used=budget.used,
             left=left,
             allowed=budget.allowed,
+            spared=pace.spared,
             pause_s=round(pause, 1),
             next_slot_s=None if pace.next_slot_s is None else round(pace.next_slot_s, 1),
         ),

@@ -24,6 +24,9 @@ class BudgetStatus(Struct, frozen=True, kw_only=True):
     left: int
     #: What a window may have: less than is configured for some time after an answer 429.
     allowed: int
+    #: How many of them what is not urgent leaves: the reserve, or what urgent work needs by its
+    #: rate of the last windows.
+    spared: int = 0
     #: Seconds until anything may go: a pause that was asked for, or the next try of a peer in
     #: trouble.
     pause_s: float = 0.0

@@ -54,9 +54,12 @@ async def test_a_slot_is_free_again_a_window_and_a_margin_after_the_answer(
     assert (budget.used, budget.left()) == (0, 100)
 
 
-@pytest.mark.parametrize(("urgent", "lesser"), [(0, 80), (10, 71), (30, 49), (60, 10), (90, 0)])
+@pytest.mark.parametrize(
+    ("urgent", "lesser", "spared"),
+    [(0, 80, 20), (10, 71, 29), (30, 49, 51), (60, 10, 90), (90, 0, 92)],
+)
 async def test_what_is_not_urgent_spares_what_urgent_work_will_need(
-    clock: FakeClock, urgent: int, lesser: int
+    clock: FakeClock, urgent: int, lesser: int, spared: int
 ) -> None:
     """Its slots are taken for a whole window, and a busy quarter of an hour follows a quiet one."""
     budget = Budget(_LIMIT, clock)
@@ -67,6 +70,7 @@ async def test_what_is_not_urgent_spares_what_urgent_work_will_need(
                 budget.ended(budget.take(Priority.NEW))
             clock.advance(pause)
     clock.advance(0.001)
+    assert budget.spared == spared, "and the estimates reckon with it"
     gone = 0
     for _ in range(100):
         if budget.reach() < Priority.BACKFILL:

@@ -6,7 +6,7 @@ from pipeline.estimate import Load, Pace, load, seconds
 from pipeline.model import DeliveryKind
 from pipeline.outbox import Owed
 
-_PACE = {"allowed": 100, "reserve": 20, "used": 0, "per_s": 900.0}
+_PACE = {"allowed": 100, "spared": 20, "used": 0, "per_s": 900.0}
 
 
 @pytest.mark.parametrize(
@@ -31,8 +31,8 @@ _PACE = {"allowed": 100, "reserve": 20, "used": 0, "per_s": 900.0}
         ({}, 80, 1, 11.25),
         ({}, 110, 1, 90 + 11.25),
         # A shrunk allowance is slower; and may be overdrawn.
-        ({"allowed": 50, "reserve": 10}, 51, 0, 18),
-        ({"allowed": 50, "reserve": 10, "used": 90}, 1, 0, 18),
+        ({"allowed": 50, "spared": 10}, 51, 0, 18),
+        ({"allowed": 50, "spared": 10, "used": 90}, 1, 0, 18),
         # A pause comes before all, also before what could go at once.
         ({"pause_s": 60.0}, 1, 0, 60),
         ({"pause_s": 60.0}, 101, 0, 69),
@@ -40,7 +40,7 @@ _PACE = {"allowed": 100, "reserve": 20, "used": 0, "per_s": 900.0}
         ({"used": 100, "next_slot_s": 890.0}, 3, 0, 908),
         ({"used": 100, "next_slot_s": 890.0}, 0, 1, 890),
         # A single slot that is all reserve is a setting nobody can make; it must not divide by 0.
-        ({"allowed": 1, "reserve": 1}, 0, 2, 900),
+        ({"allowed": 1, "spared": 1}, 0, 2, 900),
     ],
 )
 def test_the_last_request_leaves_after(

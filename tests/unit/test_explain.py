@@ -45,6 +45,7 @@ def _status(
         used=used,
         left=max(allowed - used, 0),
         allowed=allowed,
+        spared=20 * allowed // 100,
         pause_s=pause,
     )
     return Status(
