@@ -18,6 +18,10 @@ COMPILE = .venv/bin/uv pip compile --quiet --universal --python-version 3.11 --g
 	--no-annotate --custom-compile-command "make lock" $(if $(UPGRADE),--upgrade) \
 	pyproject.toml --group build
 
+# Where it is set, as in many containers, each test process and each daemon that a test starts would
+# compile everything anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help demo test check format lock bench clean
 # Two targets of one command line may not install into .venv at the same time.
 .NOTPARALLEL:
