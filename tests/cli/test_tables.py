@@ -2,12 +2,14 @@
 
 import asyncio
 import fcntl
+import json
 import os
 import pty
 import struct
 import subprocess
 import sys
 import termios
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +21,7 @@ from pipeline.model import DeliveryState
 from pipeline.outbox.sqlite import open_outbox
 from tests.cli.test_commands import config
 from tests.outbox.support import arrival, change, intent, settled
+from tests.waiting import LONG
 
 __all__ = ["config"]
 
@@ -38,14 +41,27 @@ async def told(config: Path) -> Path:
     return config
 
 
-def _on_terminal(columns: int, *arguments: str, **environment: str) -> str:
-    """Run a command on a terminal of so many columns, and give all that was sent to it."""
+#: Runs several commands in one process, each told apart by a line that none of them prints.
+_IN_TURN = """
+import json, sys
+from pipeline.cli import main
+for arguments in json.loads(sys.argv[1]):
+    try:
+        main(arguments)
+    except SystemExit:  # so --help ends
+        pass
+    print("-- that was all --", flush=True)
+"""
+
+
+def _on_terminal(columns: int, *commands: Sequence[str], **environment: str) -> list[str]:
+    """Run commands on a terminal of so many columns, and give all that each has sent to it."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     unset = {"COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     with subprocess.Popen(
-        [sys.executable, "-m", "pipeline", *arguments],
+        [sys.executable, "-c", _IN_TURN, json.dumps(commands)],
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,
@@ -57,8 +73,10 @@ def _on_terminal(columns: int, *arguments: str, **environment: str) -> str:
             while part := os.read(ours, 65_536):
                 sent += part
         os.close(ours)
-        process.wait(timeout=30)
-    return sent.decode()
+        process.wait(timeout=LONG)
+    *shown, rest = sent.decode().split("-- that was all --\r\n")
+    assert (len(shown), rest) == (len(commands), "")
+    return shown
 
 
 def test_what_is_no_terminal_gets_each_row_in_one_line_and_all_of_it(
@@ -75,7 +93,9 @@ def test_what_is_no_terminal_gets_each_row_in_one_line_and_all_of_it(
 
 def test_a_narrow_terminal_gets_fewer_columns_and_no_broken_word_to_copy(told: Path) -> None:
     """An id that ends in dots is of no use."""
-    shown = _on_terminal(80, "deliveries", "list", "--config", str(told), NO_COLOR="1")
+    where = ["--config", str(told)]
+    commands = (["deliveries", "list", *where], ["events", "list", *where])
+    shown, events = _on_terminal(80, *commands, NO_COLOR="1")
     lines = shown.replace("\r", "").splitlines()
     assert max(map(len, lines)) <= 80
     [row] = [line for line in lines if "d1 " in line]
@@ -84,18 +104,19 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_broken_word_to_copy(told: P
     assert "…" not in shown
     [header] = [line for line in lines if line.split()[:1] == ["id"]]
     assert header.split() == ["id", "destination", "kind", "reference", "state", "reason"]
-    events = _on_terminal(80, "events", "list", "--config", str(told), NO_COLOR="1")
     assert "e1201 " in events
     assert "…" not in events
-    wide = _on_terminal(160, "deliveries", "list", "--config", str(told), NO_COLOR="1")
+    [wide] = _on_terminal(160, commands[0], NO_COLOR="1")
     assert "due_at" in wide
 
 
-@pytest.mark.parametrize(
-    "command", [["--help"], ["check", "--help"], ["deliveries", "list"], ["status"], ["check"]]
-)
-def test_no_colour_is_no_escape_at_all(told: Path, command: list[str]) -> None:
+def test_no_colour_is_no_escape_at_all(told: Path) -> None:
     """Bold and italics are escapes too; a log of a terminal has them in it for ever."""
-    where = [] if "--help" in command else ["--config", str(told)]
-    assert "\x1b" in _on_terminal(100, *command, *where, TEST_ROLLER_SECRET="x")
-    assert "\x1b" not in _on_terminal(100, *command, *where, TEST_ROLLER_SECRET="x", NO_COLOR="1")
+    where = ["--config", str(told)]
+    lists = [[*command, *where] for command in (["deliveries", "list"], ["status"], ["check"])]
+    commands = [["--help"], ["check", "--help"], *lists]
+    coloured = _on_terminal(100, *commands)
+    plain = _on_terminal(100, *commands, NO_COLOR="1")
+    for command, with_it, without in zip(commands, coloured, plain, strict=True):
+        assert "\x1b" in with_it, command
+        assert "\x1b" not in without, command
