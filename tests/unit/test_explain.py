@@ -217,8 +217,10 @@ def _texts(node: ast.expr, function: ast.AST) -> list[str]:
 
 def _given(path: Path) -> Iterator[tuple[str, str]]:
     """Give each reason in a module, with the state of a row that has it."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for function in ast.walk(tree):
+    text = path.read_text(encoding="utf-8")
+    if not any(f"{giver}(" in text for giver in _GIVERS):
+        return
+    for function in ast.walk(ast.parse(text)):
         if not isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
             continue
         for call in ast.walk(function):
