@@ -382,12 +382,14 @@ async def test_a_stop_that_does_not_wait_for_the_answer_parks_too(here: World) -
 async def test_no_booking_is_registered_twice_however_often_it_is_killed(here: World) -> None:
     """Each is counted once or waits for a person; none is lost and none is doubled."""
     chance = random.Random(20261121)
-    # Some are counted and never answered, so that some are under way whenever it is killed.
-    fault = {"kind": "timeout", "path": "/registration", "rate": 0.3, "after": True}
-    await here.control("stampede", "faults", fault)
+    # Some are counted and never answered, and one of each start is, so that some are under way
+    # whenever it is killed.
+    fault = {"kind": "timeout", "path": "/registration", "after": True}
+    await here.control("stampede", "faults", {**fault, "rate": 0.3})
     under_way = "SELECT id FROM attempts WHERE path = '/registration' AND outcome = 'open'"
     emails: dict[str, str] = {}
     for _ in range(3):
+        await here.control("stampede", "faults", {**fault, "count": 1})
         async with process(here, here.folder / "daemon.log") as daemon:
             for number in range(len(emails), len(emails) + chance.randint(6, 12)):
                 emails[f"b{number}"] = f"guest{number}@example.com"
