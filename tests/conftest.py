@@ -1,6 +1,9 @@
 """What all tests need: tools that fit the aiohttp of today and machines of any speed."""
 
 import inspect
+import os
+import shutil
+import tempfile
 from types import SimpleNamespace
 from typing import Any
 
@@ -11,6 +14,22 @@ from hypothesis import settings
 # How fast a machine is, is nothing that an example could show.
 settings.register_profile("unhurried", deadline=None)
 settings.load_profile("unhurried")
+
+
+#: A disk in memory, where there is one, and the bytes that must be free there. The tests make a
+#: thousand small outboxes, and on a real disk wait for each flush, of which none could show
+#: anything: what a process that is killed has written, the system has.
+_MEMORY = "/dev/shm"  # noqa: S108 - within it pytest makes a folder that is the user's own
+_ROOM = 1 << 30
+
+
+def _has_room(folder: str) -> bool:
+    return os.access(folder, os.W_OK | os.X_OK) and shutil.disk_usage(folder).free >= _ROOM
+
+
+if "TMPDIR" not in os.environ and _has_room(_MEMORY):
+    os.environ["TMPDIR"] = _MEMORY  # as an environment also for what the tests start
+    tempfile.tempdir = None  # it may have been looked up before
 
 
 class _Response(aiohttp.ClientResponse):
