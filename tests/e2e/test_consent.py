@@ -46,7 +46,7 @@ async def _calls(here: World, since: int = 0) -> list[tuple[str, str]]:
 
 async def _until(here: World, sql: str, count: int) -> None:
     """Wait until a count in the outbox has come so far."""
-    await until(lambda: here.rows(sql)[0][0] >= count, timeout=20.0)
+    await until(lambda: here.rows(sql)[0][0] >= count)
 
 
 def _age_guests(here: World, customer: int) -> None:

@@ -19,7 +19,7 @@ async def test_a_full_outbox_refuses_with_503_and_says_so_until_there_is_room(he
         assert "the outbox is full: outbox.max_waiting = 8" in status.reasons
         assert await asyncio.to_thread(main, ["status", "--config", str(here.path)]) == 0
         await here.clear_faults("roller")
-        await until(here.everything_was_answered, timeout=20)
+        await until(here.everything_was_answered)
         status = await here.settled()
         equations(status)
         assert status.events["done"] == 12
@@ -37,11 +37,12 @@ async def test_a_file_that_is_gone_is_noticed_though_no_webhook_comes(here: Worl
         async def ready(*, wanted: bool) -> bool:
             return (await here.status()).ready is wanted
 
-        await until(lambda: ready(wanted=False), timeout=20)
+        # Once a minute the clocks are noted, which would bring it out too.
+        await until(lambda: ready(wanted=False), timeout=40)
         [reason] = (await here.status()).reasons
         assert "was removed or replaced under the running daemon: put it back, or restart" in reason
         assert (await here.book(booking={}))["answers"] == {"503": 1}
         aside.rename(here.outbox)
-        await until(lambda: ready(wanted=True), timeout=20)
+        await until(lambda: ready(wanted=True))
         status = await here.settled()
         equations(status)

@@ -44,8 +44,8 @@ async def test_what_was_answered_survives_kill_9_and_the_allowance_is_kept(tmp_p
                 await daemon.wait()
         async with process(here, tmp_path / "daemon.log"):
             await playing
-            await until(here.everything_was_answered, timeout=20)
-            status = await here.settled(timeout=40)
+            await until(here.everything_was_answered)
+            status = await here.settled()
         equations(status)
         assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))
         refused = [r for r in await here.requests("stampede") if r["status"] == 429]
@@ -90,7 +90,7 @@ async def test_the_allowance_is_never_exceeded_across_clean_restarts(tmp_path: P
                 await here.play(bookings=5, seed=number)
                 await asyncio.wait({asyncio.create_task(_nap(0.3))})
         async with here.running():
-            await here.settled(timeout=30)
+            await here.settled()
         log = await here.requests("stampede")
         assert not [r for r in log if r["status"] == 429]
         assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))

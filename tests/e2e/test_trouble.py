@@ -27,7 +27,7 @@ async def test_everything_arrives_in_spite_of(
     await here.control(peer, "faults", fault)
     async with here.running():
         await here.play(bookings=8, updates=4, cancellations=1, guests=6, seed=3)
-        status = await here.settled(timeout=30)
+        status = await here.settled()
     equations(status)
     assert status.events["parked"] == status.deliveries["parked"] == 0
     assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))

@@ -63,6 +63,7 @@ class World:
         self.listen = settings.roller.webhooks[0].url.removeprefix("http://").split("/")[0]
         self.admin = free_address()
         self.path = folder / "config.toml"
+        self._loaded: tuple[str, Config] | None = None
         text = render_config(settings, sandbox, listen=self.listen, admin=self.admin)
         # Where looking a guest up is what is tested, it says so: `checking`.
         self.write(text.replace(_STAMPEDE, _STAMPEDE + _TRUSTING) + _QUICK)
@@ -70,7 +71,10 @@ class World:
     @property
     def config(self) -> Config:
         """The configuration as it stands in the file."""
-        return load(self.path)
+        text = self.path.read_text()
+        if self._loaded is None or self._loaded[0] != text:
+            self._loaded = (text, load(self.path))
+        return self._loaded[1]
 
     @property
     def outbox(self) -> Path:
@@ -115,7 +119,7 @@ class World:
         assert status is not None, "the daemon does not answer"
         return status
 
-    async def settled(self, *, timeout: float = 20.0) -> Status:
+    async def settled(self) -> Status:
         """Wait until nothing waits any more."""
 
         async def nothing_waits() -> bool:
@@ -124,7 +128,7 @@ class World:
             waiting = events["waiting"] + events["processing"]
             return not waiting + deliveries["waiting"] + deliveries["sending"]
 
-        await until(nothing_waits, timeout=timeout)
+        await until(nothing_waits)
         return await self.status()
 
     async def everything_was_answered(self) -> bool:

@@ -31,6 +31,11 @@ from pipeline.status import Status
 from pipeline.tokens import Tokens
 from pipeline.wire import client
 from tests.fakes import FakeClock
+from tests.waiting import LONG
+
+#: Seconds to wait for an answer or the end of a connection: less than a body is waited for, so
+#: that what comes has not come of that.
+_CLOSED = LONG / 3
 
 KEY = "the-key-of-the-test"
 NEXT_KEY = "the-key-after-rotation"
@@ -110,7 +115,7 @@ class Peer:
             return await asyncio.open_unix_connection(self.where)
         return await asyncio.open_connection("127.0.0.1", self.where)
 
-    async def send(self, *parts: bytes, timeout: float = 3.0) -> Answers:
+    async def send(self, *parts: bytes, timeout: float = _CLOSED) -> Answers:
         """Send bytes, each part as a packet of its own, and read until the connection ends.
 
         Waits at most `timeout` seconds for that; the servers close after most of what is sent here.
@@ -126,7 +131,7 @@ class Peer:
             writer.close()
             await _ignoring_resets(writer.wait_closed())
 
-    async def first(self, *parts: bytes, timeout: float = 5.0) -> int:
+    async def first(self, *parts: bytes, timeout: float = _CLOSED) -> int:
         """Send bytes and give the first answer's status, whatever the connection does then."""
         reader, writer = await self.connect()
         try:
@@ -165,7 +170,7 @@ class Here:
         self.runner: web.BaseRunner
         self.budget: Budget
 
-    async def send(self, *parts: bytes, timeout: float = 3.0) -> Answers:
+    async def send(self, *parts: bytes, timeout: float = _CLOSED) -> Answers:
         """Send bytes to the webhook listener."""
         return await self.webhooks.send(*parts, timeout=timeout)
 
@@ -183,7 +188,7 @@ class Here:
 
 
 @asynccontextmanager
-async def listening(folder: Path, *, body_timeout: float = 5.0) -> AsyncIterator[Here]:
+async def listening(folder: Path, *, body_timeout: float = LONG) -> AsyncIterator[Here]:
     """Run both listeners on free ports, in front of a real outbox in `folder`."""
     config_file = folder / "config.toml"
     config_file.write_text(CONFIG)

@@ -11,7 +11,7 @@ from pipeline.log import Log
 from pipeline.settings import Address
 from tests.fakes import FakeClock
 from tests.http.support import MAX_BODY, Answers, Here, Peer, message, webhook
-from tests.waiting import until
+from tests.waiting import LONG, until
 
 
 def _plain(body: bytes | None = None, *extra: bytes, **other: bytes | None) -> bytes:
@@ -156,7 +156,7 @@ async def test_an_answer_given_as_the_stop_begins_holds_up_nothing(turns: int) -
         await stored.wait()
 
     server = WebhookServer(ordinary, log, plain=lambda *_: take())
-    runner = web.ServerRunner(server, shutdown_timeout=30.0)
+    runner = web.ServerRunner(server, shutdown_timeout=LONG)
     await runner.setup()
     address = await start_site(runner, Address(host="127.0.0.1", port=0))
     sending = asyncio.create_task(Peer(int(address.rpartition(":")[2])).send(_plain()))
@@ -165,6 +165,6 @@ async def test_an_answer_given_as_the_stop_begins_holds_up_nothing(turns: int) -
     for _ in range(turns):
         await asyncio.sleep(0)
     stored.set()
-    async with asyncio.timeout(2):  # the client would end it after three
+    async with asyncio.timeout(10):  # the client would end it after twenty
         await stopping
     assert (await sending).statuses == [200]

@@ -13,10 +13,7 @@ import msgspec
 from pipeline.client import fetch_status
 from pipeline.config import load
 from tests.http.support import CONFIG, Peer, message, rows, webhook
-from tests.waiting import until
-
-_START = 10.0
-_STOP = 10.0
+from tests.waiting import LONG, until
 
 #: What systemd does: the socket is file descriptor 3, and LISTEN_PID says whom it is for.
 _HAND_OVER = """
@@ -27,7 +24,7 @@ os.execv(sys.argv[2], sys.argv[2:])
 """
 
 #: Far longer than a stop takes here, and far shorter than anybody here would wait by himself.
-_GRACE = 8.0
+_GRACE = 20.0
 
 
 @asynccontextmanager
@@ -54,7 +51,7 @@ async def _daemon(
 async def _addresses(process: asyncio.subprocess.Process) -> dict[str, str]:
     found: dict[str, str] = {}
     assert process.stderr is not None
-    async with asyncio.timeout(_START):
+    async with asyncio.timeout(LONG):
         while len(found) < 2:
             line = await process.stderr.readline()
             assert line, "the daemon has ended"
@@ -73,7 +70,7 @@ async def _stop(process: asyncio.subprocess.Process) -> tuple[int, float]:
     """Stop the daemon as systemd does; tell its exit code, and how long it took."""
     begun = time.monotonic()
     process.terminate()
-    async with asyncio.timeout(_STOP):
+    async with asyncio.timeout(LONG):
         code = await process.wait()
     return code, time.monotonic() - begun
 

@@ -16,7 +16,7 @@ from pipeline.log import Log
 from pipeline.settings import Address, Secret
 from tests.fakes import FakeClock
 from tests.http.support import TOKEN, Here, Peer, message, webhook
-from tests.waiting import until
+from tests.waiting import LONG, until
 
 
 def _rename(here: Here, old: str, new: str) -> None:
@@ -161,7 +161,7 @@ async def test_a_body_on_its_way_is_refused_at_once_when_shutting_down(here: Her
     await until(lambda: here.runner.server is not None and here.runner.server.requests_count == 1)
 
     here.receiver.close()
-    async with asyncio.timeout(2):
+    async with asyncio.timeout(LONG / 4):
         assert (await reader.readline()).startswith(b"HTTP/1.1 503 ")
     writer.close()
 

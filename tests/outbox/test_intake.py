@@ -11,6 +11,7 @@ from pipeline.errors import OutboxUnavailable
 from pipeline.model import Arrival
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from tests.outbox.support import arrival, conserved, look
+from tests.waiting import LONG
 
 
 async def test_many_at_once_are_stored_once_each(outbox: SqliteOutbox, path: Path) -> None:
@@ -112,6 +113,6 @@ async def test_a_file_that_was_locked_takes_messages_again(
     )
     assert {type(one) for one in refused} == {OutboxUnavailable}
     other.close()
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG):
         assert not (await outbox.intake.accept(arrival("1"))).duplicate
     conserved(path)

@@ -12,6 +12,7 @@ from pipeline.errors import OutboxUnavailable
 from pipeline.model import Receipt
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from tests.outbox.support import arrival, conserved, look
+from tests.waiting import LONG
 
 #: More than are held in memory before they go to the index.
 _MANY = 9_000
@@ -95,7 +96,7 @@ async def test_messages_stored_singly_when_keys_go_to_the_index_hold_up_nothing(
         await _take_in(outbox, 8192)
         bad = arrival("bad", booking="\ud800")
         waiting = [outbox.intake.accept(each) for each in (arrival("x"), bad, arrival("y"))]
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             await asyncio.gather(*waiting, return_exceptions=True)
             assert await _take_in(outbox, 3, prefix="after") == [False] * 3
             assert await _take_in(outbox, 8192) == [True] * 8192
@@ -108,7 +109,7 @@ async def test_a_message_that_is_none_holds_up_no_other(path: Path) -> None:
         none = msgspec.structs.replace(arrival("none"), kind="booking")
         with pytest.raises(AttributeError):
             await outbox.intake.accept(none)
-        async with asyncio.timeout(5):
+        async with asyncio.timeout(LONG):
             assert not (await outbox.intake.accept(arrival("next"))).duplicate
 
 

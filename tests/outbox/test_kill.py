@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pipeline.outbox.sqlite import open_outbox
 from tests.outbox.support import arrival, conserved, look
+from tests.waiting import LONG
 
 #: Accepts messages as fast as it can, several at a time, and prints each key once it is accepted.
 _PROGRAM = """
@@ -38,7 +39,7 @@ async def _killed(path: Path, run: int, after: int) -> list[str]:
     assert process.stdout is not None
     printed = b""
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(LONG):
             while printed.count(b"\n") < after:
                 chunk = await process.stdout.read(4096)
                 assert chunk, "it ended by itself"

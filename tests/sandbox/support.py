@@ -15,6 +15,7 @@ from pipeline.sandbox.settings import (
     StampedeSettings,
     WebhookTarget,
 )
+from tests.waiting import LONG
 
 KEY = "key-of-the-test"
 #: A document of which a test looks at a few fields; a wrong one fails the test.
@@ -42,14 +43,14 @@ class Api:
         self._session = session
 
     async def call(
-        self, method: str, path: str, json: object = None, *, timeout: float = 5.0
+        self, method: str, path: str, json: object = None, *, timeout: float = LONG
     ) -> Answer:
         """One request with a JSON body, or without any."""
         body = None if json is None else msgspec.json.encode(json)
         return await self.send(method, path, body, timeout=timeout)
 
     async def send(
-        self, method: str, path: str, body: bytes | None, *, timeout: float = 5.0
+        self, method: str, path: str, body: bytes | None, *, timeout: float = LONG
     ) -> Answer:
         """One request, with the token if there is one."""
         headers = {"Authorization": f"Bearer {self.token}"} if self.token else {}
@@ -67,7 +68,7 @@ class Api:
     async def get(self, path: str) -> Answer:
         return await self.call("GET", path)
 
-    async def post(self, path: str, json: object, *, timeout: float = 5.0) -> Answer:
+    async def post(self, path: str, json: object, *, timeout: float = LONG) -> Answer:
         return await self.call("POST", path, json, timeout=timeout)
 
     async def post_form(self, path: str, form: Mapping[str, str]) -> Answer:
@@ -138,7 +139,7 @@ class Receiver:
         return web.Response(status=self.answers.pop(0) if self.answers else 200)
 
 
-async def until(condition: Callable[[], Awaitable[bool]], timeout: float = 5.0) -> None:
+async def until(condition: Callable[[], Awaitable[bool]], timeout: float = LONG) -> None:
     """Waits for something that happens in the background."""
     async with asyncio.timeout(timeout):
         while not await condition():  # noqa: ASYNC110 - the server tells nobody

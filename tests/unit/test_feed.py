@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from pipeline.feed import Feed
-from tests.waiting import turn, until
+from tests.waiting import LONG, turn, until
 
 
 async def test_items_come_out_in_order_and_as_many_as_asked_for() -> None:
@@ -29,7 +29,7 @@ async def test_what_does_not_fit_stays_in_the_outbox() -> None:
 async def test_who_waits_is_woken_by_an_item() -> None:
     """A booking takes seconds, not a minute."""
     feed: Feed[int] = Feed(2)
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as tasks:
         tasks.create_task(feed.wait())
         await turn()
         feed.offer(1)
@@ -43,7 +43,7 @@ async def test_who_waits_is_woken_without_an_item(how: str) -> None:
     feed.offer(0)
     if how != "before the wait":
         await feed.wait()  # the bell of the first item
-    async with asyncio.timeout(5), asyncio.TaskGroup() as tasks:
+    async with asyncio.timeout(LONG), asyncio.TaskGroup() as tasks:
         tasks.create_task(feed.wait())
         await turn()
         if how == "ring":
@@ -68,7 +68,7 @@ async def test_a_ring_is_heard_once() -> None:
 @pytest.mark.parametrize("seconds", [0.0, -1.0, 0.01])
 async def test_a_wait_ends(seconds: float) -> None:
     """What is due by then is in the outbox and rings no bell."""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LONG):
         await Feed[int](1).wait(seconds)
 
 
