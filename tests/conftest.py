@@ -9,6 +9,7 @@ from typing import Any
 
 import aiohttp
 import aioresponses.core
+import pytest
 from hypothesis import settings
 
 # How fast a machine is, is nothing that an example could show.
@@ -30,6 +31,11 @@ def _has_room(folder: str) -> bool:
 if "TMPDIR" not in os.environ and _has_room(_MEMORY):
     os.environ["TMPDIR"] = _MEMORY  # as an environment also for what the tests start
     tempfile.tempdir = None  # it may have been looked up before
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what mostly waits; at the end there would be nothing to do beside it."""
+    items.sort(key=lambda item: item.get_closest_marker("waits") is None)
 
 
 class _Response(aiohttp.ClientResponse):

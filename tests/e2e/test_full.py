@@ -2,6 +2,8 @@
 
 import asyncio
 
+import pytest
+
 from pipeline.cli import main
 from tests.e2e.world import World, equations
 from tests.waiting import until
@@ -26,6 +28,7 @@ async def test_a_full_outbox_refuses_with_503_and_says_so_until_there_is_room(he
         assert (await here.status()).ready
 
 
+@pytest.mark.waits
 async def test_a_file_that_is_gone_is_noticed_though_no_webhook_comes(here: World) -> None:
     """SQLite goes on with a file that has no name any more, and what is in it is lost."""
     aside = here.outbox.with_name("aside.db")

@@ -9,6 +9,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+import pytest
+
 from tests.e2e.world import World, equations, newest_truth, told, world
 from tests.waiting import until
 
@@ -30,6 +32,7 @@ async def process(here: World, log: Path) -> AsyncIterator[asyncio.subprocess.Pr
             await daemon.wait()
 
 
+@pytest.mark.waits
 async def test_what_was_answered_survives_kill_9_and_the_allowance_is_kept(tmp_path: Path) -> None:
     """The promise behind every 200: killed at random moments, nothing accepted is lost."""
     chance = random.Random(20261121)
@@ -82,9 +85,10 @@ async def test_a_second_daemon_on_the_same_outbox_is_refused(here: World) -> Non
     assert "Traceback" not in said.decode()
 
 
+@pytest.mark.waits
 async def test_the_allowance_is_never_exceeded_across_clean_restarts(tmp_path: Path) -> None:
     """A limiter that forgets at a restart lets twice the allowance through."""
-    async with world(tmp_path, requests=20, per=2.0) as here:
+    async with world(tmp_path, requests=20, per=1.0) as here:
         for number in range(3):
             async with here.running():
                 await here.play(bookings=5, seed=number)

@@ -35,6 +35,7 @@ async def _a_backup_with_work_to_do(here: World, backup: Path) -> int:
     return customer
 
 
+@pytest.mark.waits
 async def test_a_restored_outbox_waits_a_window_and_asks_for_its_guests_again(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
