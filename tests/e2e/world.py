@@ -1,12 +1,10 @@
 """A daemon's surroundings: simulated APIs, a configuration, and ways to look at what happened."""
 
 import asyncio
-import itertools
-import os
 import socket
 import sqlite3
 from collections import Counter
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -36,9 +34,29 @@ _STAMPEDE = 'type = "stampede"\n'
 _TRUSTING = 'first_contact = "trust"\n'
 
 
-#: Below the ports that the system gives out by itself, and apart for each test process.
-_WORKER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:])
-_PORTS = itertools.count(20_000 + 4_000 * (_WORKER % 3) + 20 * (os.getpid() % 100))
+#: Below those that the system gives out by itself, a hundred at a time.
+_HUNDREDS = range(20_000, 32_000, 100)
+_TAKEN: list[socket.socket] = []
+
+
+def _ports() -> Iterator[int]:
+    """Give ports that no other test process gives, of this run or of another beside it.
+
+    A hundred belongs to the process that has the UDP port of its first. One that merely looked
+    whether anybody listens would find the port of a daemon that is about to be started free.
+    """
+    for first in _HUNDREDS:
+        taken = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            taken.bind(("127.0.0.1", first))
+        except OSError:
+            taken.close()
+            continue
+        _TAKEN.append(taken)  # until this process ends
+        yield from range(first, first + _HUNDREDS.step)
+
+
+_PORTS = _ports()
 
 
 def free_address() -> str:
