@@ -55,6 +55,28 @@ async def test_what_was_answered_survives_kill_9_and_the_allowance_is_kept(tmp_p
         assert refused == []
 
 
+@pytest.mark.waits
+async def test_a_crash_gives_back_no_slot_of_the_allowance(tmp_path: Path) -> None:
+    """What was sent is in the peer's window, whoever was killed since."""
+    async with world(tmp_path, requests=10, per=5.0) as here:
+
+        async def sent() -> int:
+            return len(await here.requests("stampede"))
+
+        async def after(count: int) -> bool:
+            return await sent() >= count
+
+        async with process(here, tmp_path / "daemon.log") as daemon:
+            await here.play(bookings=6, updates=0, cancellations=0, guests=6, seed=3)
+            await until(lambda: after(10))
+            daemon.send_signal(signal.SIGKILL)
+            await daemon.wait()
+        async with process(here, tmp_path / "daemon.log"):
+            await until(lambda: after(20))
+        log = await here.requests("stampede")
+        assert [r["status"] for r in log if r["status"] == 429] == []
+
+
 async def test_sigterm_ends_it_with_0_within_the_grace_and_gives_back_what_was_claimed(
     here: World,
 ) -> None:
