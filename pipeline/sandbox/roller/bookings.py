@@ -89,7 +89,7 @@ def _merged(
             hand.chance, hand.venue.settings, document, hand.roller.now(), order.invent_items
         )
     merged = {name: v for name, v in (document | order.booking).items() if v is not None}
-    return with_tickets(merged, hand.venue.products) if order.tickets else merged
+    return with_tickets(merged, hand.venue.catalogue) if order.tickets else merged
 
 
 def _invented(hand: Hand, order: BookingChange, beside: list[Message]) -> Document:

@@ -2,7 +2,7 @@
 
 import msgspec
 
-from pipeline.sandbox.answers import Document
+from pipeline.sandbox.answers import Document, documents
 
 #: Invented bookings hold variations from here on, `VARIATIONS` in all.
 FIRST_VARIATION = 7_000_000
@@ -48,8 +48,34 @@ VARIATIONS = sum(parent.variations for parent in _PARENTS)
 _MAPPINGS = {parent.name: parent.mapping for parent in _PARENTS}
 
 
-def catalogue() -> list[Document]:
-    """All products: nested, ids as text although bookings have them as numbers."""
+class Catalogue:
+    """All products of a venue, and which of them an item of a booking is."""
+
+    def __init__(self, products: list[Document]) -> None:
+        #: parents with their variations, as `GET /products` shows them
+        self.products = products
+        self._parents = {
+            str(variation.get("id")): product
+            for product in products
+            for variation in documents(product.get("products"))
+        }
+
+    def product(self, item: Document) -> Document | None:
+        """The product of an item, which names the variation as a number; None if there is none."""
+        return self._parents.get(str(item.get("productId")))
+
+    def mapping(self, item: Document) -> tuple[str, str]:
+        """Type and sub type of an item; what is not known counts as a pass."""
+        product = self.product(item)
+        return ("Pass", "") if product is None else mapping(product)
+
+    def admits(self, item: Document) -> bool:
+        """Whether an item lets somebody in; add-ons and stock do not."""
+        return self.mapping(item)[0] not in ("AddOn", "GiftCard", "Wallet")
+
+
+def invent_products() -> list[Document]:
+    """Products of every type: nested, ids as text although bookings have them as numbers."""
     first, products = FIRST_VARIATION, []
     for number, parent in enumerate(_PARENTS):
         products.append(_product(parent, _FIRST_PARENT + number, first))

@@ -7,12 +7,13 @@ from typing import TypeVar
 import msgspec
 
 from pipeline.sandbox.answers import Document, Refused
-from pipeline.sandbox.roller.data import Venue
+from pipeline.sandbox.roller.data import Booking, Venue
 from pipeline.sandbox.roller.guests import GuestChange, change_guest
 from pipeline.sandbox.roller.messages import Shape
 from pipeline.sandbox.roller.orders import Deed, Hand, Order
+from pipeline.sandbox.roller.playbill import Play
 from pipeline.sandbox.roller.redemptions import Redemption, redeem
-from pipeline.sandbox.roller.script import Play, Script
+from pipeline.sandbox.roller.script import Script
 from pipeline.sandbox.roller.waivers import Signing, sign
 
 #: Something that happens when its turn comes, so that the records change only then.
@@ -38,13 +39,17 @@ def cast_of(play: Play, script: Script, venue: Venue) -> Cast:
     if play.among == "venue":
         bookings += [held.value for _, held in venue.bookings.held()]
         guests |= {number: held.value for number, held in venue.guests.held()}
-    over = ("Draft", "Cancelled", "Deleted")
-    live = [one.unique_id for one in bookings if one.document.get("status") not in over]
+    live = [one.unique_id for one in bookings if _is_redeemable(venue, one)]
     return Cast(
         guests=list(guests),
         adults=[number for number, guest in guests.items() if guest.get("email")],
         bookings=list(dict.fromkeys(live)),
     )
+
+
+def _is_redeemable(venue: Venue, booking: Booking) -> bool:
+    over = booking.document.get("status") in ("Draft", "Cancelled", "Deleted")
+    return not over and any(map(venue.catalogue.admits, booking.items()))
 
 
 def write_turns(play: Play, cast: Cast, chance: random.Random) -> list[Turn]:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 
 import msgspec
 
-from pipeline.sandbox.answers import Document
-from pipeline.sandbox.roller.catalogue import catalogue
+from pipeline.sandbox.answers import Document, documents
+from pipeline.sandbox.roller.catalogue import Catalogue, invent_products
 from pipeline.sandbox.roller.shelf import Shelf
 from pipeline.sandbox.roller.subscription import Subscription
 from pipeline.sandbox.roller.usage import Usage
@@ -56,8 +56,7 @@ class Venue:
     #: the bookings once more, with as many rows as tickets
     ticketed: Shelf[str, Booking] = field(default_factory=Shelf)
     waivers: Shelf[int, Document] = field(default_factory=Shelf)
-    #: parents with their variations, as `GET /products` shows them
-    products: list[Document] = field(default_factory=catalogue)
+    catalogue: Catalogue = field(default_factory=lambda: Catalogue(invent_products()))
     #: bookingReference to uniqueId
     references: dict[str, str] = field(default_factory=dict)
     subscriptions: dict[int, Subscription] = field(default_factory=dict)
@@ -107,8 +106,3 @@ def new_venue(venue: RollerVenue, settings: RollerSettings, clock: Clock) -> Ven
         ),
         missing_permissions=venue.missing_permissions,
     )
-
-
-def documents(value: object) -> list[Document]:
-    """The objects in what should be an array of objects."""
-    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []

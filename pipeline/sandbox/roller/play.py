@@ -14,9 +14,10 @@ from pipeline.sandbox.roller.invention import new_uuid
 from pipeline.sandbox.roller.messages import Message
 from pipeline.sandbox.roller.orders import Deed, Hand, seconds
 from pipeline.sandbox.roller.peer import ROLLER
+from pipeline.sandbox.roller.playbill import Play
 from pipeline.sandbox.roller.post import Post
 from pipeline.sandbox.roller.purchases import purchases
-from pipeline.sandbox.roller.script import Play, Script, Step, write_script
+from pipeline.sandbox.roller.script import Script, Step, write_script
 from pipeline.sandbox.roller.sender import counted
 
 _decoder = msgspec.json.Decoder(Play)
@@ -28,7 +29,7 @@ async def play(request: web.Request) -> web.Response:
     wanted = _decoder.decode(await request.read() or b"{}")
     venue = roller.venue(wanted.venue)
     seed = next(roller.numbers) if wanted.seed is None else wanted.seed
-    script = write_script(wanted, venue.settings, venue.products, roller.now(), seed)
+    script = write_script(wanted, venue.settings, venue.catalogue, roller.now(), seed)
     # Apart from the script's, so that the same bookings come of a seed whatever follows them.
     chance = random.Random(f"people {seed}")
     turns = write_turns(wanted, cast_of(wanted, script, venue), chance)
@@ -94,6 +95,8 @@ class _Performance:
 
 def _keep(venue: Venue, script: Script) -> None:
     for customer, guest in script.guests.items():
-        venue.guests.put(customer, guest, script.bought[customer])
+        times = script.bought[customer]
+        for at in (min(times), max(times)):
+            venue.guests.put(customer, guest, at)
     for booking in script.bookings:
         venue.keep(booking, seconds(booking.happened))

@@ -7,7 +7,7 @@ from pipeline.sandbox.answers import Document
 from pipeline.sandbox.roller.data import Venue
 from pipeline.sandbox.roller.messages import Message
 from pipeline.sandbox.roller.peer import Roller, chosen_targets
-from pipeline.sandbox.roller.script import Play
+from pipeline.sandbox.roller.playbill import Play
 from pipeline.sandbox.roller.sender import Attempt, Target, summary
 
 

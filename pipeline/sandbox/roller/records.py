@@ -65,7 +65,7 @@ async def list_products(request: web.Request) -> web.Response:
     wanted = (request.query.get("productType"), request.query.get("productSubType"))
     products = [
         product
-        for product in request[VENUE].products
+        for product in request[VENUE].catalogue.products
         if all(w in (None, is_) for w, is_ in zip(wanted, mapping(product), strict=True))
     ]
     return reply(products)

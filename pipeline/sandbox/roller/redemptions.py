@@ -32,7 +32,7 @@ def redeem(hand: Hand, order: Redemption) -> Deed:
     """
     held = _found(hand, order.booking)
     booking = held.value
-    document = with_tickets(booking.document, hand.venue.products)
+    document = with_tickets(booking.document, hand.venue.catalogue)
     if document != booking.document:
         booking = Booking(document=document, happened=booking.happened)
         hand.venue.keep(booking, held.modified)

@@ -11,11 +11,9 @@ import msgspec
 from aiohttp import web
 
 from pipeline.sandbox.answers import Document
-from pipeline.sandbox.roller.catalogue import mapping
 from pipeline.sandbox.roller.data import Booking, Venue
 from pipeline.sandbox.roller.messages import wire_time
 from pipeline.sandbox.roller.shelf import Held
-from pipeline.sandbox.roller.tickets import product_of
 from pipeline.sandbox.settings import RollerSettings
 
 #: `channel` of a booking to `bookingLocation`; what has the same name in both is not here.
@@ -124,8 +122,7 @@ def customer_row(times: Times, _: Venue, key: int, held: Held[Document], __: int
 def ticket_row(times: Times, venue: Venue, _: str, held: Held[Booking], row: int) -> Document:
     """One row per ticket, by the booking's modified date."""
     item, ticket = held.value.tickets()[row]
-    product = product_of(item, venue.products)
-    kind, sub_kind = mapping(product) if product else ("Pass", "")
+    kind, sub_kind = venue.catalogue.mapping(item)
     return {
         "bookingReference": _id(held.value.document.get("bookingReference")),
         "bookingItemId": _id(item.get("bookingItemId")),

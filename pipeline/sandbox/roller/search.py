@@ -7,7 +7,6 @@ from aiohttp import web
 from pipeline.sandbox.answers import Document, Refused, reply
 from pipeline.sandbox.roller.access import VENUE
 from pipeline.sandbox.roller.data import Booking, Venue
-from pipeline.sandbox.roller.tickets import product_of
 
 _FEWEST_LETTERS = 3
 _MOST = 100
@@ -69,7 +68,7 @@ def _has_start(_: Venue, booking: Booking, wanted: str) -> bool:
 def _has_product(venue: Venue, booking: Booking, wanted: str) -> bool:
     ids = {one.strip() for one in wanted.split(",")}
     for item in booking.items():
-        product = product_of(item, venue.products) or {}
+        product = venue.catalogue.product(item) or {}
         if ids & {str(item.get("productId")), str(product.get("parentProductId"))}:
             return True
     return False

@@ -66,7 +66,8 @@ async def seed(request: web.Request) -> web.Response:
 
 def plant(venue: Venue, wanted: Seed, now: datetime) -> Iterator[Booking]:
     """Keeps one booking after the other, oldest first, which is how a shelf is filled fastest."""
-    chance = random.Random(wanted.seed)
+    # What is there decides too: the same order once more must not replace what it made.
+    chance = random.Random(f"{wanted.seed} {len(venue.bookings)}")
     customers = [
         1_000_000_000 + next(venue.serials) for _ in range(wanted.guests or -(-wanted.items // 5))
     ]
@@ -106,5 +107,5 @@ def _booking(
     elif fate < wanted.drafts + wanted.cancelled:
         document = cancelled(document)
     if wanted.tickets:
-        document = with_tickets(document, venue.products)
+        document = with_tickets(document, venue.catalogue)
     return Booking(document=document, happened=wire_time(made.astimezone(UTC), 6))

@@ -8,6 +8,7 @@ import msgspec
 from aiohttp import web
 
 from pipeline.sandbox.answers import Document, Refused, reply
+from pipeline.sandbox.roller.catalogue import Catalogue
 from pipeline.sandbox.roller.messages import wire_time
 from pipeline.sandbox.roller.peer import ROLLER
 
@@ -103,7 +104,7 @@ async def change_venue(request: web.Request) -> web.Response:
 async def set_products(request: web.Request) -> web.Response:
     """Replaces a venue's products by documents as `GET /products` shows them."""
     given = _products_decoder.decode(await request.read())
-    request.app[ROLLER].venue(given.venue).products = given.products
+    request.app[ROLLER].venue(given.venue).catalogue = Catalogue(given.products)
     return reply({"products": len(given.products)})
 
 

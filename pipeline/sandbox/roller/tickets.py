@@ -1,40 +1,22 @@
 """Tickets of invented bookings."""
 
-from collections.abc import Sequence
-
 from pipeline.sandbox.answers import Document
-from pipeline.sandbox.roller.catalogue import mapping
+from pipeline.sandbox.roller.catalogue import Catalogue
 
 #: A party of more has no more tickets here.
 _MOST = 60
 
 
-def with_tickets(booking: Document, products: Sequence[Document]) -> Document:
+def with_tickets(booking: Document, catalogue: Catalogue) -> Document:
     """The booking with tickets on every item that can have some and has none yet."""
     items = booking.get("items")
     if not isinstance(items, list):
         return booking
-    return {**booking, "items": [_with_tickets(item, products) for item in items]}
+    return {**booking, "items": [_with_tickets(item, catalogue) for item in items]}
 
 
-def product_of(item: Document, products: Sequence[Document]) -> Document | None:
-    """The product of a booking's item, or None; the item names the variation as a number."""
-    wanted = str(item.get("productId"))
-    for product in products:
-        variations = product.get("products")
-        if isinstance(variations, list) and any(str(v.get("id")) == wanted for v in variations):
-            return product
-    return None
-
-
-def is_admitted(item: Document, products: Sequence[Document]) -> bool:
-    """Whether it lets somebody in; add-ons and stock do not. What is not known does."""
-    product = product_of(item, products)
-    return product is None or mapping(product)[0] not in ("AddOn", "GiftCard", "Wallet")
-
-
-def _with_tickets(item: Document, products: Sequence[Document]) -> Document:
-    if "tickets" in item or not is_admitted(item, products):
+def _with_tickets(item: Document, catalogue: Catalogue) -> Document:
+    if "tickets" in item or not catalogue.admits(item):
         return item
     quantity, size = item.get("quantity"), item.get("groupSize")
     people = (quantity if isinstance(quantity, int) else 1) * (

@@ -110,7 +110,7 @@ def _attach(hand: Hand, order: Signing, found: Booking, waivers: list[Document])
 
 
 def _occupied(venue: Venue, found: Booking, waivers: list[Document], happened: str) -> Booking:
-    document = with_tickets(found.document, venue.products)
+    document = with_tickets(found.document, venue.catalogue)
     left = list(waivers)
     items: list[Document] = []
     for item in Booking(document=document, happened=happened).items():
