@@ -117,6 +117,9 @@ async def test_a_waiver_on_a_ticket_changes_the_booking(busy: Api, receiver: Rec
     shown = (await busy.get(f"/bookings/{booked['uniqueId']}")).json
     holders = [ticket.get("customerId") for ticket in shown["items"][0]["tickets"]]
     assert holders == [signed["customerId"], signed["minors"][0], None]
+    last = await busy.control("waivers", booking=booked["uniqueId"])
+    shown = (await busy.get(f"/bookings/{booked['uniqueId']}")).json
+    assert shown["items"][0]["tickets"][2]["customerId"] == last["customerId"]
 
 
 async def test_a_redemption_names_tickets_and_not_the_booking(

@@ -120,6 +120,8 @@ async def test_a_share_of_the_messages_is_lost_for_good(busy: Api, receiver: Rec
     assert {lost["type"] for lost in state["lost"]} == {"booking", "customer"}
     nothing = await busy.control("play", bookings=3, lost=1)
     assert (nothing["answers"], nothing["lost"]) == ({}, 6)
+    await busy.control("reset")
+    assert (await busy.state())["lost"] == []
 
 
 async def test_a_share_is_sent_twice(busy: Api, receiver: Receiver) -> None:
@@ -140,11 +142,23 @@ async def test_a_share_comes_after_everything_else_and_in_no_order(
     dates = [one.json["eventDate"] for one in receiver.received]
     assert len(dates) == 100
     assert dates[-late:] != sorted(dates[-late:])
+    assert _told_early(receiver)
+
+
+async def test_if_all_are_late_all_come_in_no_order(busy: Api, receiver: Receiver) -> None:
+    """Though they were made in order, and are sent one after the other."""
+    played = await busy.control("play", bookings=20, updates=20, late=1, concurrency=1)
+    assert (played["late"], len(receiver.received)) == (60, 60)
+    assert _told_early(receiver)
+
+
+def _told_early(receiver: Receiver) -> bool:
+    """Whether a change of some booking came before its Created."""
     by_booking: dict[str, list[int]] = {}
     for one in (r.json for r in receiver.received if r.json["type"] == BOOKING):
         key = one["data"]["booking"]["uniqueId"]
         by_booking.setdefault(key, []).append(one["eventType"])
-    assert any(events != sorted(events) for events in by_booking.values())
+    return any(events != sorted(events) for events in by_booking.values())
 
 
 async def test_a_play_may_switch_the_subscription_off(busy: Api, receiver: Receiver) -> None:
@@ -157,6 +171,21 @@ async def test_a_play_may_switch_the_subscription_off(busy: Api, receiver: Recei
     (listed,) = (await busy.get("/webhooks")).json
     assert listed["configuration"]["enabled"] is False
     assert len((await busy.state())["bookings"]) == 20
+
+
+async def test_what_is_late_does_not_come_when_it_is_switched_off(
+    busy: Api, receiver: Receiver
+) -> None:
+    """Nothing is kept for later."""
+    await busy.control("play", bookings=20, switch_off=0.5, late=1)
+    assert receiver.received == []
+
+
+async def test_the_people_come_in_no_order_of_kinds(busy: Api, receiver: Receiver) -> None:
+    """Some sign a waiver before others come in."""
+    await busy.control("play", **(EVERYTHING | {"seed": 6, "concurrency": 1}))
+    kinds = [one.json["type"] for one in receiver.received]
+    assert kinds.index(WAIVER) < len(kinds) - kinds[::-1].index(REDEMPTION) - 1
 
 
 async def test_all_of_a_venue_may_be_picked(busy: Api) -> None:

@@ -65,6 +65,10 @@ async def test_a_subscription_can_be_switched_off_from_outside(
     await roller.control("subscriptions", enabled=True, webhookId=listed["webhookId"])
     await roller.control("bookings")
     assert len(receiver.received) == 1
+    other = await _subscribe(roller, receiver, "other", _GUESTS_ONLY)
+    await roller.control("subscriptions", enabled=False, webhookId=other)
+    shown = (await roller.get("/webhooks")).json
+    assert [one["configuration"]["enabled"] for one in shown] == [True, False]
     wrong = {"enabled": True, "webhookId": 7}
     assert (await roller.post("/_sandbox/subscriptions", wrong)).status == 400
 

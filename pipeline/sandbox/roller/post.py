@@ -56,9 +56,8 @@ class Post:
 
     async def hand_over_late(self) -> None:
         """Sends what was held back, in any order; what was switched off meanwhile, never."""
-        # By id first: the order in which they came is not the seed's alone.
+        # By their random ids, for the order in which they came is not the seed's alone.
         late = sorted(self._late, key=lambda one: one[0].id)
-        random.Random(self._seed).shuffle(late)
         places = asyncio.Semaphore(self._play.concurrency)
         async with asyncio.TaskGroup() as group:
             for message, targets in late:
