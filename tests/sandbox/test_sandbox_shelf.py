@@ -1,5 +1,7 @@
 """The shelf that the reports are read from."""
 
+import time
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -43,3 +45,28 @@ def test_a_record_keeps_the_time_at_which_it_came() -> None:
     held = shelf.find("a")
     assert held is not None
     assert (held.value, held.created, held.modified) == (2, 10.0, 20.0)
+
+
+def test_a_page_costs_no_more_when_there_is_a_thousand_times_as_much() -> None:
+    """Many pages are read of a large past: none may search through everything."""
+    few, many = (_least_time(_filled(rows)) for rows in (300, 300_000))
+    # A search through them all takes some hundred times as long.
+    assert many < 20 * few
+
+
+def _filled(rows: int) -> Shelf[int, int]:
+    shelf = Shelf[int, int]()
+    for number in range(rows):
+        shelf.put(number, number, float(number))
+    return shelf
+
+
+def _least_time(shelf: Shelf[int, int]) -> float:
+    """CPU time of reading a page, when nothing else came in between."""
+    times = []
+    for _ in range(30):
+        began = time.thread_time()
+        places = shelf.window(100.0, 250.0)
+        assert len(shelf.rows(places[50:150])) == 100
+        times.append(time.thread_time() - began)
+    return min(times)

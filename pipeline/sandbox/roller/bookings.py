@@ -10,7 +10,7 @@ from pipeline.sandbox.roller.data import Booking
 from pipeline.sandbox.roller.guests import bought, customer_message
 from pipeline.sandbox.roller.invention import invent_booking, with_items
 from pipeline.sandbox.roller.messages import Event, Message
-from pipeline.sandbox.roller.orders import Deed, Hand, Order, seconds
+from pipeline.sandbox.roller.orders import FIRST_CUSTOMER, Deed, Hand, Order, seconds
 from pipeline.sandbox.roller.people import invent_guest
 from pipeline.sandbox.roller.tickets import with_tickets
 
@@ -94,7 +94,7 @@ def _merged(
 
 def _invented(hand: Hand, order: BookingChange, beside: list[Message]) -> Document:
     customer = hand.customer_id()
-    chance = random.Random(customer)
+    chance = random.Random(customer - FIRST_CUSTOMER)
     if "customerId" not in order.booking:
         guest = invent_guest(chance, customer)
         hand.venue.guests.put(customer, guest, hand.at(order))

@@ -17,6 +17,9 @@ from pipeline.sandbox.roller.messages import Event, Message, Shape, Style, wire_
 from pipeline.sandbox.roller.peer import ROLLER, Roller, chosen_targets
 from pipeline.sandbox.roller.sender import Attempt, counted
 
+#: Guests who are made by hand have numbers from here on.
+FIRST_CUSTOMER = 1_000_000
+
 
 class Order(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What all orders have in common."""
@@ -57,7 +60,7 @@ class Hand:
 
     def customer_id(self) -> int:
         """A number that no guest has."""
-        return 1_000_000 + next(self.roller.numbers)
+        return FIRST_CUSTOMER + next(self.roller.numbers)
 
     def happened(self, order: Order) -> str:
         """The order's `eventDate`; raises `Refused` when it is none."""
@@ -109,7 +112,7 @@ def taking(order: type[_O], carry_out: CarryOut[_O]) -> Handler:
 
 async def _obey(roller: Roller, order: _O, carry_out: CarryOut[_O]) -> web.Response:
     venue = roller.venue(order.venue)
-    chance = random.Random(next(roller.numbers))
+    chance = random.Random(next(roller.orders))
     # Not from the seed: a daemon that outlives a reset would take the same ids for duplicates.
     hand = Hand(roller=roller, venue=venue, chance=chance, ids=lambda: str(uuid.uuid4()))
     deed = carry_out(hand, order)

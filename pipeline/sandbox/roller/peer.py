@@ -31,8 +31,10 @@ class Roller:
             self.clock, retry_factor=settings.retry_factor, answer_limit=settings.answer_limit
         )
         self.venues: dict[str, Venue] = {}
-        #: numbers of webhooks, generated bookings and plays without a seed
+        #: numbers of webhooks, of what is made by hand, and of plays without a seed
         self.numbers = itertools.count(1)
+        #: of orders, each of which has dice of its own
+        self.orders = itertools.count(1)
         self._tokens = itertools.count(1)
         self._found()
 
@@ -42,6 +44,7 @@ class Roller:
         self.clock.restore()
         self.settings = self.original
         self.numbers = itertools.count(1)
+        self.orders = itertools.count(1)
         self._found()
 
     def _found(self) -> None:
