@@ -10,6 +10,11 @@ from aiohttp import web
 Document = dict[str, object]
 
 
+def documents(value: object) -> list[Document]:
+    """The objects in what should be an array of objects."""
+    return [one for one in value if isinstance(one, dict)] if isinstance(value, list) else []
+
+
 class Refused(Exception):
     """A request that the simulated vendor refuses; each vendor words it in its own error shape."""
 

@@ -1,6 +1,22 @@
 """How the simulated APIs are set up."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+
 import msgspec
+
+#: Every type of webhook with all the events that the vendor knows.
+EVERY_EVENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {
+        "booking": ("Created", "Updated", "Cancelled"),
+        "redemption": ("Created",),
+        "customer": ("Created", "Updated"),
+        "bulkExport": ("Created",),
+        "signedWaiver": ("Created",),
+        "paymentLink": ("Created",),
+    }
+)
+_BOOKINGS = MappingProxyType({"booking": EVERY_EVENT["booking"]})
 
 #: A venue's own webhook receiver, as the daemon listens by default.
 DEFAULT_WEBHOOK = "http://127.0.0.1:8080/webhooks/leeds"
@@ -65,6 +81,10 @@ class WebhookTarget(msgspec.Struct, frozen=True, kw_only=True):
     venue: str
     url: str
     key: str
+    #: type to events
+    events: Mapping[str, tuple[str, ...]] = _BOOKINGS
+    #: type to what its messages hold beside the usual, such as {"booking": ("tickets",)}
+    include: Mapping[str, tuple[str, ...]] = {}
 
 
 class RollerSettings(msgspec.Struct, frozen=True, kw_only=True):
@@ -76,6 +96,13 @@ class RollerSettings(msgspec.Struct, frozen=True, kw_only=True):
     requests: int = 600
     per: float = 60.0
     cooling: float = 60.0
+    #: the Reporting API's own limit, apart from the other
+    report_requests: int = 120
+    report_per: float = 60.0
+    #: calls in a calendar month, refused ones and tokens included; None for no end. The vendor
+    #: charges for more or suspends the key, and does not say how the refusal looks.
+    monthly_calls: int | None = None
+    monthly_refusal: int = 403
     #: whether a 429 carries `Retry-After`; the vendor does not say
     retry_after: bool = False
     #: seconds
@@ -86,6 +113,17 @@ class RollerSettings(msgspec.Struct, frozen=True, kw_only=True):
     answer_limit: float = 10.0
     #: True: `GET /webhooks` answers one object as documented, not the array seen on the wire
     webhooks_as_object: bool = False
+    #: the largest page of a report; older documentation names it. What happens to a larger wish
+    #: is not known: False makes the page smaller and says so only in `itemsPerPage`
+    largest_page: int = 500
+    refuse_larger_page: bool = False
+    #: whether reports take `yyyy-MM-ddTHH:mm:ss`, as older documentation says
+    report_times: bool = False
+    #: digits of a second's fraction in the times of reports; the vendor's examples have none, so
+    #: that a change seems older there than its webhook says
+    report_digits: int = 0
+    #: seconds until a change shows in reports; the vendor only says "not for real time"
+    report_delay: float = 0.0
 
 
 class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):

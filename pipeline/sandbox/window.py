@@ -29,6 +29,10 @@ class SlidingWindow:
             self._admitted.popleft()
         return len(self._admitted)
 
+    def clear(self) -> None:
+        """Forgets who stands in the window; what was counted in all stays."""
+        self._admitted.clear()
+
     def admit(self) -> float | None:
         """Counts a request and returns None, or returns the seconds until one would be admitted."""
         if self.used() >= self.requests:
@@ -46,6 +50,11 @@ class CoolingWindow(SlidingWindow):
     def __init__(self, requests: int, per: float, cooling: float, clock: Clock = time.time) -> None:
         super().__init__(requests, per, clock)
         self.cooling = cooling
+        self._cool_until = float("-inf")
+
+    def clear(self) -> None:
+        """Forgets who stands in the window, and ends the cooling-off."""
+        super().clear()
         self._cool_until = float("-inf")
 
     def admit(self) -> float | None:

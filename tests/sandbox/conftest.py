@@ -13,6 +13,7 @@ from pipeline.sandbox.stampede import stampede_app
 from tests.sandbox.support import (
     Api,
     Receiver,
+    everything,
     roller_settings,
     roller_token,
     stampede_token,
@@ -47,6 +48,15 @@ async def receiver(start: Start) -> Receiver:
     receiver = Receiver()
     receiver.url = (await start(receiver.app())).url + "/webhooks/test"
     return receiver
+
+
+@pytest.fixture
+async def busy(start: Start, receiver: Receiver) -> Api:
+    """A simulated ROLLER whose one subscription is to every event, with a token."""
+    settings = roller_settings(receiver, webhooks=(everything(receiver),))
+    api = await start(roller_app(settings))
+    await roller_token(api)
+    return api
 
 
 @pytest.fixture

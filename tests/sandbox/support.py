@@ -3,13 +3,16 @@
 import asyncio
 import io
 from collections.abc import Awaitable, Callable, Mapping
+from datetime import date, timedelta
 from typing import Any
+from urllib.parse import urlencode
 
 import aiohttp
 import msgspec
 from aiohttp import web
 
 from pipeline.sandbox.settings import (
+    EVERY_EVENT,
     RollerSettings,
     RollerVenue,
     StampedeSettings,
@@ -79,6 +82,20 @@ class Api:
     async def state(self) -> Json:
         return (await self.get("/_sandbox/state")).json
 
+    async def control(self, what: str, **order: object) -> Json:
+        """An order that is carried out."""
+        answer = await self.post(f"/_sandbox/{what}", order)
+        assert answer.status == 200, answer.body
+        return answer.json
+
+    async def report(self, what: str, day: str, **query: object) -> Json:
+        """What was modified on that day, by the venue's calendar."""
+        end = date.fromisoformat(day) + timedelta(days=1)
+        asked = urlencode({"startDate": day, "endDate": end.isoformat()} | query)
+        answer = await self.get(f"/data/{what}?{asked}")
+        assert answer.status == 200, answer.body
+        return answer.json
+
     async def log(self) -> Json:
         return (await self.get("/_sandbox/requests")).json
 
@@ -110,6 +127,11 @@ class Received(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def json(self) -> Json:
         return msgspec.json.decode(self.body)
+
+    @property
+    def told(self) -> tuple[object, object]:
+        """Type and event."""
+        return self.json["type"], self.json["eventType"]
 
 
 class Receiver:
@@ -151,6 +173,13 @@ VENUE = RollerVenue(
 )
 
 
+def everything(receiver: Receiver, **include: tuple[str, ...]) -> WebhookTarget:
+    """A subscription to every event of every type."""
+    return WebhookTarget(
+        venue=VENUE.client_id, url=receiver.url, key=KEY, events=EVERY_EVENT, include=include
+    )
+
+
 def roller_settings(receiver: Receiver, **changes: Json) -> RollerSettings:
     """One venue whose webhooks go to the receiver; the vendor's four days take 40 milliseconds."""
     target = WebhookTarget(venue=VENUE.client_id, url=receiver.url, key=KEY)
@@ -178,7 +207,8 @@ async def roller_token(api: Api, venue: RollerVenue = VENUE) -> Answer:
     answer = await api.post(
         "/token", {"client_id": venue.client_id, "client_secret": venue.client_secret}
     )
-    api.token = answer.json.get("access_token", "")
+    if answer.status == 200:
+        api.token = answer.json["access_token"]
     return answer
 
 

@@ -35,7 +35,7 @@ async def bearer(request: web.Request, handler: Handler) -> web.StreamResponse:
     venue = roller.bearer(token)
     if venue is None:
         raise Refused(401, "Unauthorized")
-    _admit(roller, venue)
+    _admit(roller, venue, request)
     called = f"{request.method} {request.path}"
     if any(called.startswith(permission) for permission in venue.missing_permissions):
         raise Refused(403, "The API key lacks the permission for this endpoint.")
@@ -50,7 +50,7 @@ async def issue_token(request: web.Request) -> web.Response:
     venue = roller.venues.get(str(body.get("client_id")))
     if venue is None or body.get("client_secret") != venue.settings.client_secret:
         raise Refused(400, "Invalid client credentials.")
-    _admit(roller, venue)
+    _admit(roller, venue, request)
     answer = {
         "access_token": roller.token(venue),
         "token_type": "Bearer",
@@ -74,9 +74,19 @@ async def revoke_tokens(request: web.Request) -> web.Response:
     return reply({"tokens": 0})
 
 
-def _admit(roller: Roller, venue: Venue) -> None:
-    wait = venue.window.admit()
+def _admit(roller: Roller, venue: Venue, request: web.Request) -> None:
+    settings = roller.settings
+    calls = venue.usage.count(roller.now(), request.method, request.path)
+    if settings.monthly_calls is not None and calls > settings.monthly_calls:
+        raise Refused(settings.monthly_refusal, "The month's API calls are used up.")
+    window = venue.report_window if _is_report(request.path) else venue.window
+    wait = window.admit()
     if wait is None:
         return
-    headers = {"Retry-After": str(math.ceil(wait))} if roller.settings.retry_after else {}
+    headers = {"Retry-After": str(math.ceil(wait))} if settings.retry_after else {}
     raise Refused(429, "Too Many Requests", headers)
+
+
+def _is_report(path: str) -> bool:
+    """Whether it belongs to the Reporting API, at the same address."""
+    return path.startswith(("/data/", "/reporting/"))

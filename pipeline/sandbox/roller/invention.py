@@ -53,6 +53,16 @@ def invent_booking(
     }
 
 
+def with_items(
+    chance: random.Random, venue: RollerVenue, booking: Document, created: datetime, count: int
+) -> Document:
+    """The booking with that many other items, from today on over as many days."""
+    today = created.astimezone(ZoneInfo(venue.iana_time_zone)).date()
+    days = [today + timedelta(days=number) for number in range(count)]
+    items = [_item(chance, venue, created, day) for day in days]
+    return {**booking, **_sums(booking, items, venue), "items": items}
+
+
 def changed(booking: Document, venue: RollerVenue) -> Document:
     """The booking paid, with one more person on its first item."""
     items = [dict(item) for item in _items(booking)]

@@ -8,9 +8,11 @@ from datetime import UTC, datetime
 from aiohttp import web
 
 from pipeline.sandbox.answers import Document, Refused, reply
-from pipeline.sandbox.roller.data import Subscription, Venue, new_venue
+from pipeline.sandbox.clock import MovableClock
+from pipeline.sandbox.roller.data import Venue, new_venue
 from pipeline.sandbox.roller.messages import Message, wire_time
 from pipeline.sandbox.roller.sender import Attempt, Sender, Target
+from pipeline.sandbox.roller.subscription import Subscription
 from pipeline.sandbox.settings import RollerSettings, WebhookTarget
 from pipeline.sandbox.window import Clock
 
@@ -21,21 +23,28 @@ class Roller:
     """Everything that lives from one reset to the next."""
 
     def __init__(self, settings: RollerSettings, clock: Clock = time.time) -> None:
+        #: those of the start; `settings` may be changed while it runs
+        self.original = settings
         self.settings = settings
-        self.clock = clock
+        self.clock = MovableClock(clock)
         self.sender = Sender(
-            retry_factor=settings.retry_factor, answer_limit=settings.answer_limit, clock=clock
+            self.clock, retry_factor=settings.retry_factor, answer_limit=settings.answer_limit
         )
         self.venues: dict[str, Venue] = {}
-        #: numbers of webhooks, generated bookings and plays without a seed
+        #: numbers of webhooks, of what is made by hand, and of plays without a seed
         self.numbers = itertools.count(1)
+        #: of orders, each of which has dice of its own
+        self.orders = itertools.count(1)
         self._tokens = itertools.count(1)
         self._found()
 
     def reset(self) -> None:
         """Only the venues and the subscriptions of the settings; no webhook is under way."""
         self.sender.reset()
+        self.clock.restore()
+        self.settings = self.original
         self.numbers = itertools.count(1)
+        self.orders = itertools.count(1)
         self._found()
 
     def _found(self) -> None:
@@ -44,7 +53,15 @@ class Roller:
             for venue in self.settings.venues
         }
         for target in self.settings.webhooks:
-            self.subscribe(self.venues[target.venue], _booking_subscription(target))
+            self.subscribe(self.venues[target.venue], _configuration(target))
+
+    def move(self, seconds: float) -> None:
+        """Moves the time; going back begins all limits anew, as no request is of the future."""
+        self.clock.move(seconds)
+        if seconds < 0:
+            for venue in self.venues.values():
+                venue.window.clear()
+                venue.report_window.clear()
 
     def now(self) -> datetime:
         """The clock's time."""
@@ -94,16 +111,22 @@ class Roller:
         """All that it holds."""
         venues = list(self.venues.items())
         return {
+            "now": wire_time(self.now(), 6),
             "venues": [venue.state() for _, venue in venues],
             "guests": [
-                {"venue": name, "customerId": number, **guest}
+                {"venue": name, "customerId": number, **held.value}
                 for name, venue in venues
-                for number, guest in venue.guests.items()
+                for number, held in venue.guests.held()
             ],
             "bookings": [
-                {"venue": name, "eventDate": b.happened, "booking": b.document}
+                {"venue": name, "eventDate": held.value.happened, "booking": held.value.document}
                 for name, venue in venues
-                for b in venue.bookings.values()
+                for _, held in venue.bookings.held()
+            ],
+            "waivers": [
+                {"venue": name, **held.value}
+                for name, venue in venues
+                for _, held in venue.waivers.held()
             ],
             "subscriptions": [
                 {"venue": name, **subscription.document()}
@@ -111,6 +134,7 @@ class Roller:
                 for subscription in venue.subscriptions.values()
             ],
             "messages": [delivery.state() for delivery in self.sender.deliveries],
+            "lost": self.sender.lost,
             "reviews": self.sender.reviews,
         }
 
@@ -130,25 +154,33 @@ def chosen_targets(
 
     With only a url or only a key given, the other is that of the venue's first subscription.
     """
-    subscribed = [_target(subscription) for subscription in venue.subscriptions.values()]
+    subscribed = [_target(subscription, kind) for subscription in venue.subscriptions.values()]
     if url is None and key is None:
         return [t for t in subscribed if t.subscription and t.subscription.wants(kind, event)]
     first = subscribed[0] if subscribed else Target(url="", key=None)
     return [Target(url=url or first.url, key=key or first.key)]
 
 
-def _target(subscription: Subscription) -> Target:
+def _target(subscription: Subscription, kind: str) -> Target:
     authentication = subscription.configuration["authentication"]
-    key = authentication["apiKey"] if isinstance(authentication, dict) else None
-    return Target(url=str(subscription.configuration["url"]), key=key, subscription=subscription)
+    return Target(
+        url=str(subscription.configuration["url"]),
+        key=authentication["apiKey"] if isinstance(authentication, dict) else None,
+        subscription=subscription,
+        include=subscription.included(kind),
+    )
 
 
-def _booking_subscription(target: WebhookTarget) -> Document:
+def _configuration(target: WebhookTarget) -> Document:
+    webhooks: Document = {}
+    for kind, events in target.events.items():
+        include = {"include": dict.fromkeys(target.include.get(kind, ()), True)}
+        webhooks[kind] = {"events": list(events)} | (include if kind in target.include else {})
     return {
         "url": target.url,
         "enabled": True,
         "authentication": {"apiKey": target.key},
-        "webhooks": {"booking": {"events": ["Created", "Updated", "Cancelled"]}},
+        "webhooks": webhooks,
     }
 
 

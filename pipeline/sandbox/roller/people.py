@@ -2,6 +2,7 @@
 
 import random
 import unicodedata
+from datetime import datetime
 
 from pipeline.sandbox.answers import Document
 
@@ -45,6 +46,23 @@ def invent_guest(chance: random.Random, customer_id: int) -> Document:
     if asked is not None:
         guest["acceptMarketingSMS"] = asked
     return guest
+
+
+def invent_child(chance: random.Random, parent: Document, now: datetime) -> Document:
+    """A minor's record, made when somebody signs a waiver for them: nothing to reach them by."""
+    year = now.year - chance.randint(2, 15)
+    return {
+        "firstName": chance.choice(_FIRST),
+        "lastName": parent.get("lastName"),
+        "email": None,
+        "phone": None,
+        "dateOfBirth": f"{year}-{chance.randint(1, 12):02}-{chance.randint(1, 28):02}",
+        "gender": None,
+        "acceptMarketing": False,
+        "taxIdentificationNumber": None,
+        "address": None,
+        "flags": [],
+    }
 
 
 def _email(chance: random.Random, first: str, last: str, customer_id: int) -> str:

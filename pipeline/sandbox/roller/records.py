@@ -1,22 +1,11 @@
-"""Venue, guests and bookings as the simulated ROLLER shows them."""
+"""Single records as the simulated ROLLER's REST interface shows them, and its products."""
 
 from aiohttp import web
 
 from pipeline.sandbox.answers import Document, Refused, reply
 from pipeline.sandbox.roller.access import VENUE
-
-#: What the deprecated customer document has of a guest: no SMS consent, no tax number.
-_CUSTOMER = (
-    "firstName",
-    "lastName",
-    "email",
-    "phone",
-    "dateOfBirth",
-    "gender",
-    "acceptMarketing",
-    "address",
-    "flags",
-)
+from pipeline.sandbox.roller.catalogue import mapping
+from pipeline.sandbox.roller.guests import customer_document
 
 
 async def show_venue(request: web.Request) -> web.Response:
@@ -51,9 +40,7 @@ async def show_guest(request: web.Request) -> web.Response:
 
 async def show_customer(request: web.Request) -> web.Response:
     """`GET /customers/{customerId}`, deprecated."""
-    guest = _guest(request)
-    shown: Document = {"customerId": int(request.match_info["id"])}
-    return reply(shown | {name: guest[name] for name in _CUSTOMER if name in guest})
+    return reply(customer_document(int(request.match_info["id"]), _guest(request)))
 
 
 async def show_booking(request: web.Request) -> web.Response:
@@ -62,6 +49,26 @@ async def show_booking(request: web.Request) -> web.Response:
     if booking is None:
         raise Refused(404, "Booking does not exist")
     return reply(booking.document)
+
+
+async def show_waiver(request: web.Request) -> web.Response:
+    """`GET /signed-waivers/{id}`: one person's; a minor's names the adult's."""
+    number = request.match_info["id"]
+    waiver = request[VENUE].waivers.get(int(number)) if number.isdecimal() else None
+    if waiver is None:
+        raise Refused(404, "Signed waiver does not exist")
+    return reply(waiver)
+
+
+async def list_products(request: web.Request) -> web.Response:
+    """`GET /products`: an array of parents, all at once; the two filters are the reports' types."""
+    wanted = (request.query.get("productType"), request.query.get("productSubType"))
+    products = [
+        product
+        for product in request[VENUE].catalogue.products
+        if all(w in (None, is_) for w, is_ in zip(wanted, mapping(product), strict=True))
+    ]
+    return reply(products)
 
 
 def _guest(request: web.Request) -> Document:

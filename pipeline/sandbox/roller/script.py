@@ -3,60 +3,31 @@
 import random
 from collections import Counter
 from datetime import datetime, timedelta
-from typing import Annotated, Literal
 
 import msgspec
 
 from pipeline.sandbox.answers import Document, Refused
+from pipeline.sandbox.roller.catalogue import Catalogue
 from pipeline.sandbox.roller.data import Booking
 from pipeline.sandbox.roller.invention import cancelled, changed, invent_booking, new_uuid
-from pipeline.sandbox.roller.messages import Event, Message, Style, wire_time
+from pipeline.sandbox.roller.messages import Event, Message, Shape, Style, wire_time
 from pipeline.sandbox.roller.people import invent_guest
+from pipeline.sandbox.roller.playbill import Play
+from pipeline.sandbox.roller.tickets import with_tickets
 from pipeline.sandbox.settings import RollerVenue
 
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
+#: A guest without any booking became one before all bookings.
+_LONGEST_AGO = 7200.0
 #: Messages that are sent at the same time; the next ones follow when these are answered.
 Step = tuple[Message, ...]
-
-
-class Play(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What `POST /_sandbox/play` takes.
-
-    Messages in all: bookings + updates + cancellations + duplicates + out_of_order.
-    """
-
-    bookings: Positive = 25
-    #: of `bookings`: without a customer, as from the till
-    no_customer: Count = 0
-    #: of `bookings`: drafts; their one message is an Updated, as drafts have no Created
-    drafts: Count = 0
-    #: different guests; None for one per booking
-    guests: Positive | None = None
-    #: further changes, each to a booking picked at random, drafts excepted
-    updates: Count = 0
-    cancellations: Count = 0
-    #: bookings that get a further change which is delivered before their Created
-    out_of_order: Count = 0
-    #: messages that are sent twice, half of them both at the same time
-    duplicates: Count = 0
-    shape: Literal["nested", "flat", "mixed"] = "nested"
-    words: bool | Literal["mixed"] = False
-    #: decides everything but the time; None takes the next unused one
-    seed: int | None = None
-    #: client_id; None for the first venue
-    venue: str | None = None
-    #: bookings whose messages are under way at the same time
-    concurrency: Positive = 8
-    #: where to and with which key, instead of the venue's subscriptions
-    url: str | None = None
-    key: str | None = None
 
 
 class Script(msgspec.Struct, frozen=True, kw_only=True):
     """A play, ready to be performed."""
 
     guests: dict[int, Document]
+    #: when each guest bought something, in seconds since 1970; never empty
+    bought: dict[int, list[float]]
     #: every booking as it is in the end
     bookings: list[Booking]
     #: per booking the messages in the order of their delivery
@@ -73,26 +44,33 @@ class _Plan(msgspec.Struct, frozen=True, kw_only=True):
     updates: Counter[int]
 
 
-def write_script(play: Play, venue: RollerVenue, now: datetime, seed: int) -> Script:
+def write_script(
+    play: Play, venue: RollerVenue, catalogue: Catalogue, now: datetime, seed: int
+) -> Script:
     """The script that belongs to this seed."""
     chance = random.Random(seed)
     plan = _plan(play, chance)
     guests = _guests(play, chance)
-    customers = list(guests)
+    customers, bought = list(guests), {number: list[float]() for number in guests}
     bookings: list[Booking] = []
     chains: list[list[Step]] = []
     for index in range(play.bookings):
         customer = None if index in plan.no_customer else customers[index % len(customers)]
-        created = now - timedelta(seconds=chance.uniform(3600, 7200))
+        created = now - timedelta(seconds=chance.uniform(3600, play.days * 86_400 or 7200))
         first = invent_booking(chance, venue, created, customer)
+        first = with_tickets(first, catalogue) if play.tickets else first
         history = _history(plan, index, first, venue)
         messages = _messages(play, chance, history, created)
         bookings.append(Booking(document=history[-1][1], happened=messages[-1].happened))
+        if customer is not None:
+            bought[customer].append(created.timestamp())
         if index in plan.out_of_order:
             messages[0], messages[1] = messages[1], messages[0]
         chains.append([(message,) for message in messages])
     _duplicate(chains, play.duplicates, chance)
-    return Script(guests=guests, bookings=bookings, chains=chains)
+    idle = [now.timestamp() - _LONGEST_AGO]
+    bought = {number: times or idle for number, times in bought.items()}
+    return Script(guests=guests, bought=bought, bookings=bookings, chains=chains)
 
 
 def _plan(play: Play, chance: random.Random) -> _Plan:
@@ -139,18 +117,16 @@ def _messages(
     play: Play, chance: random.Random, history: list[tuple[Event, Document]], created: datetime
 ) -> list[Message]:
     """One message per event, half a minute apart: in order however few digits a date has."""
-    nested = (True, False) if play.shape == "mixed" else (play.shape == "nested",)
+    shapes: tuple[Shape, ...] = ("nested", "flat") if play.shape == "mixed" else (play.shape,)
     words = (True, False) if play.words == "mixed" else (play.words,)
     return [
         Message(
             id=new_uuid(chance),
             event=event,
             happened=wire_time(created + timedelta(seconds=30 * number), chance.randint(0, 7)),
-            document=document,
-            style=Style(
-                nested=chance.choice(nested),
-                words=chance.choice(words),
-            ),
+            matter=document,
+            booking=str(document["uniqueId"]),
+            style=Style(shape=chance.choice(shapes), words=chance.choice(words)),
         )
         for number, (event, document) in enumerate(history)
     ]

@@ -5,16 +5,16 @@ https://docs.roller.app/docs/api/retry-logic-and-response-handling
 
 import asyncio
 import io
-import time
 from datetime import UTC, datetime
 
 import aiohttp
 import msgspec
 
 from pipeline.sandbox.answers import Document
-from pipeline.sandbox.roller.data import Subscription
+from pipeline.sandbox.clock import MovableClock
+from pipeline.sandbox.roller.inclusion import EVERYTHING
 from pipeline.sandbox.roller.messages import Message
-from pipeline.sandbox.window import Clock
+from pipeline.sandbox.roller.subscription import Subscription
 
 #: Seconds before the second to the seventh attempt: 1 min, 1 min, 15 min, 1 h, 1 day, 3 days.
 WAITS = (60.0, 60.0, 900.0, 3600.0, 86_400.0, 259_200.0)
@@ -30,6 +30,7 @@ class Target(msgspec.Struct, frozen=True, kw_only=True):
     #: value of `x-roller-apikey`; None leaves the header out
     key: str | None
     subscription: Subscription | None = None
+    include: frozenset[str] = EVERYTHING
 
 
 class Attempt(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,11 +56,7 @@ class Delivery(msgspec.Struct, kw_only=True):
         """The delivery in `/_sandbox/state`."""
         subscription = self.target.subscription
         return {
-            "id": self.message.id,
-            "type": self.message.kind,
-            "event": self.message.event.name if self.message.event else None,
-            "booking": self.message.document.get("uniqueId"),
-            "venue": self.venue,
+            **summary(self.venue, self.message),
             "url": self.target.url,
             "webhookId": subscription.id if subscription else None,
             "attempts": self.attempts,
@@ -67,15 +64,27 @@ class Delivery(msgspec.Struct, kw_only=True):
         }
 
 
+def summary(venue: str, message: Message) -> Document:
+    """Which message it is, in `/_sandbox/state`."""
+    return {
+        "id": message.id,
+        "type": message.kind,
+        "event": message.event_name or None,
+        "booking": message.booking,
+        "customerId": message.customer,
+        "venue": venue,
+    }
+
+
 class Sender:
     """Owns every delivery and the tasks that retry them."""
 
-    def __init__(
-        self, *, retry_factor: float, answer_limit: float, clock: Clock = time.time
-    ) -> None:
+    def __init__(self, clock: MovableClock, *, retry_factor: float, answer_limit: float) -> None:
         self.deliveries: list[Delivery] = []
         #: answers that are neither success nor one of the statuses that ROLLER accepts
         self.reviews: list[Document] = []
+        #: messages that a play lost: nobody ever tried to send them
+        self.lost: list[Document] = []
         self._waits = [wait * retry_factor for wait in WAITS]
         self._answer_limit = aiohttp.ClientTimeout(total=answer_limit)
         self._clock = clock
@@ -104,6 +113,7 @@ class Sender:
             task.cancel()
         self.deliveries.clear()
         self.reviews.clear()
+        self.lost.clear()
 
     async def send(self, venue: str, message: Message, target: Target, *, retry: bool) -> Attempt:
         """Returns the first attempt; after a failed one, the others follow in the background."""
@@ -120,9 +130,12 @@ class Sender:
 
     async def _retry(self, delivery: Delivery) -> None:
         subscription = delivery.target.subscription
+        # Whether what waited comes after all when it was switched off and on is not known; here
+        # it never does.
+        switched_off = subscription.switched_off if subscription else 0
         for wait in self._waits:
-            await asyncio.sleep(wait)
-            if subscription is not None and not subscription.enabled:
+            await self._clock.sleep(wait)
+            if subscription is not None and subscription.switched_off != switched_off:
                 delivery.outcome = "dropped"
                 return
             await self._attempt(delivery)
@@ -130,7 +143,7 @@ class Sender:
                 return
         delivery.outcome = "failed"
         if subscription is not None:
-            subscription.disable()
+            subscription.switch(on=False)
 
     async def _attempt(self, delivery: Delivery) -> Attempt:
         at = self._clock()
@@ -151,7 +164,8 @@ class Sender:
         if delivery.target.key is not None:
             headers["x-roller-apikey"] = delivery.target.key
         # As a file, because aiohttp warns of plain bytes from 1 MiB on.
-        body = io.BytesIO(delivery.message.body(datetime.fromtimestamp(self._clock(), UTC)))
+        sent = datetime.fromtimestamp(self._clock(), UTC)
+        body = io.BytesIO(delivery.message.body(sent, delivery.target.include))
         try:
             async with self._session.post(
                 delivery.target.url, data=body, headers=headers, allow_redirects=False

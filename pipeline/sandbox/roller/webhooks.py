@@ -7,17 +7,9 @@ from yarl import URL
 
 from pipeline.sandbox.answers import Document, Refused, read_document, reply
 from pipeline.sandbox.roller.access import VENUE
-from pipeline.sandbox.roller.data import Subscription
 from pipeline.sandbox.roller.peer import ROLLER
-
-_EVENTS = {
-    "booking": {"Created", "Updated", "Cancelled"},
-    "redemption": {"Created"},
-    "customer": {"Created", "Updated"},
-    "bulkExport": {"Created"},
-    "signedWaiver": {"Created"},
-    "paymentLink": {"Created"},
-}
+from pipeline.sandbox.roller.subscription import Subscription
+from pipeline.sandbox.settings import EVERY_EVENT
 
 
 async def list_webhooks(request: web.Request) -> web.Response:
@@ -40,14 +32,14 @@ async def create_webhook(request: web.Request) -> web.Response:
 async def update_webhook(request: web.Request) -> web.Response:
     """`PUT /webhooks/{webhookId}`: replaces the whole configuration."""
     subscription = _subscription(request)
-    subscription.configuration = _checked(await read_document(request))
+    subscription.configure(_checked(await read_document(request)))
     return reply(subscription.document())
 
 
 async def delete_webhook(request: web.Request) -> web.Response:
     """`DELETE /webhooks/{webhookId}`: what is still to be retried is dropped."""
     subscription = _subscription(request)
-    subscription.disable()
+    subscription.switch(on=False)
     del request[VENUE].subscriptions[subscription.id]
     return web.Response()
 
@@ -89,7 +81,7 @@ def _check_events(webhooks: object) -> None:
         raise Refused(400, "webhooks must name at least one type")
     for kind, subscribed in webhooks.items():
         events = subscribed.get("events") if isinstance(subscribed, dict) else None
-        if kind not in _EVENTS or not isinstance(events, list) or not events:
+        if kind not in EVERY_EVENT or not isinstance(events, list) or not events:
             raise Refused(400, f"webhooks.{kind}.events must name at least one event")
-        if not _EVENTS[kind].issuperset(events):
+        if not set(EVERY_EVENT[kind]).issuperset(events):
             raise Refused(400, f"webhooks.{kind}.events has an unknown event")
