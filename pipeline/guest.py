@@ -3,6 +3,8 @@
 Part of transform, and as pure; see `consent.py` for the rules.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from pipeline.clock import SECOND
@@ -48,8 +50,17 @@ def takes_back(facts: Facts, mapper: Mapper) -> bool:
     """Tell whether the guest takes back a consent that was told: that goes before all else."""
     if facts.guest is None or facts.told_guest is None:
         return False
-    feeds = mapper.consents(facts.source)
-    return opts_out(_statement(facts.guest, facts), history(facts.told_guest), feeds)
+    at = _said_at(facts)
+    return taking_back(facts.source, facts.guest, at, mapper)(facts.told_guest)
+
+
+def taking_back(
+    source: str, guest: Guest, fetched_at: int, mapper: Mapper
+) -> Callable[[ToldGuest], bool]:
+    """Give what tells whether a guest, as fetched then, takes back what was told of them."""
+    statement = _statement(source, guest, fetched_at)
+    feeds = mapper.consents(source)
+    return lambda told: opts_out(statement, history(told), feeds)
 
 
 def has_news(facts: Facts, mapper: Mapper) -> bool:
@@ -57,7 +68,8 @@ def has_news(facts: Facts, mapper: Mapper) -> bool:
     if facts.guest is None or facts.told_guest is None:
         return False
     feeds = mapper.consents(facts.source)
-    return moves(_statement(facts.guest, facts), history(facts.told_guest), feeds)
+    statement = _statement(facts.source, facts.guest, _said_at(facts))
+    return moves(statement, history(facts.told_guest), feeds)
 
 
 def profile_is_told(facts: Facts, mapper: Mapper, seal: Seal) -> bool:
@@ -152,7 +164,7 @@ def consent_to_send(
     presence = _seen(told, facts.now)
     is_whole = presence is not None and presence.cursor is None
     found = decide(
-        _statement(guest, facts),
+        _statement(facts.source, guest, _said_at(facts)),
         history(told),
         presence if is_whole else None,
         mapper.consents(facts.source),
@@ -189,6 +201,9 @@ def profile(whom: Contact, mapper: Mapper, seal: Seal) -> str:
     return seal.digest(mapper.guest(whom, _SILENT).body)
 
 
-def _statement(guest: Guest, facts: Facts) -> Statement:
-    at = facts.now if facts.guest_at is None else facts.guest_at
-    return Statement(record=record_of(facts.source, guest), said=guest.consent, at=at)
+def _statement(source: str, guest: Guest, at: int) -> Statement:
+    return Statement(record=record_of(source, guest), said=guest.consent, at=at)
+
+
+def _said_at(facts: Facts) -> int:
+    return facts.now if facts.guest_at is None else facts.guest_at

@@ -4,11 +4,19 @@ import sqlite3
 
 import pytest
 
-from tests.e2e.world import World, told
+from tests.e2e.world import World, equations, told
 from tests.waiting import until
 
 _THEN = "2026-06-01T10:00:00Z"
 _DELIVERED = "SELECT count(*) FROM deliveries WHERE state = 'delivered'"
+#: As soon as the second message is.
+_SECOND_IS_TOLD = """
+    SELECT (SELECT count(*) FROM events WHERE state = 'done') = 2
+       AND NOT EXISTS (SELECT 1 FROM deliveries
+                       WHERE destination = 'second' AND state IN ('waiting', 'sending'))
+"""
+_TRUSTING = 'first_contact = "trust"\n'
+_REGISTRATION = 'mode = "registration"\nregistration_path = "/registration"\n'
 _CHANNELS = ("data", "email", "sms")
 _YES = {"acceptMarketing": True, "acceptMarketingSMS": True}
 _NO = {"acceptMarketing": False, "acceptMarketingSMS": False}
@@ -28,8 +36,8 @@ async def _change_at_stampede(here: World, **change: object) -> None:
     await here.control("stampede", "guests", {"email": "ada@example.com", **change})
 
 
-async def _consents(here: World) -> list[bool]:
-    [guest] = (await here.state("stampede"))["guests"]
+async def _consents(here: World, stampede: str = "stampede") -> list[bool]:
+    [guest] = (await here.state(stampede))["guests"]
     return [guest[f"{channel}_opt_in"] for channel in _CHANNELS]
 
 
@@ -172,6 +180,33 @@ async def test_details_that_became_old_while_they_waited_are_fetched_again(here:
     [guest] = (await here.state("stampede"))["guests"]
     assert guest["first"] == "Adele"
     assert await _consents(here) == [False, False, False]
+
+
+@pytest.mark.parametrize("mode", ["", _REGISTRATION], ids=["api", "registration"])
+async def test_an_opt_out_that_one_destination_finds_reaches_the_other(
+    here: World, mode: str
+) -> None:
+    """No message tells of it, and the guest's next booking may be next year's."""
+    here.replace(_TRUSTING, _TRUSTING + mode)
+    async with here.another_stampede("second"):
+        customer = await here.guest(email="ada@example.com", firstName="Ada", **_YES)
+        async with here.running():
+            await _booked(here, customer)
+            assert await _consents(here, "second") == [True, True, True]
+            await here.control("stampede", "faults", {"kind": "503", "rate": 1})
+            await _change_at_roller(here, customer, firstName="Adele")
+            await here.book(booking={"uniqueId": "two", "customerId": customer})
+            await _until(here, _SECOND_IS_TOLD, 1)
+        _age_guests(here, customer)
+        await _change_at_roller(here, customer, **_NO)
+        await here.clear_faults("stampede")
+        async with here.running():
+            status = await here.settled()
+        assert await _consents(here) == [False, False, False]
+        assert await _consents(here, "second") == [False, False, False]
+    found = here.rows("SELECT destination, priority, state FROM deliveries WHERE kind = 'consent'")
+    assert ("second", 1, "delivered") in found
+    equations(status)
 
 
 async def test_old_details_wait_for_roller_and_the_rest_goes_on(here: World) -> None:
