@@ -108,7 +108,7 @@ def guest_step(kind: DeliveryKind, facts: Facts, mapper: Mapper, seal: Seal) -> 
     guest, venue = sendable_guest(facts)
     told, whom = facts.told_guest or ToldGuest(), contact(guest, venue)
     if told.missing and told.remote_id:
-        return _look_up(whom, told, mapper)
+        return _look_up(whom.email, told, mapper)
     if nothing := _nothing(kind, facts, told, mapper, seal):
         return nothing
     found = consent_to_send(guest, whom, facts, mapper, is_opt_out=False)
@@ -174,16 +174,24 @@ def consent_to_send(
     if found is not None:
         return found
     if presence is None:
-        return _look_up(whom, msgspec.structs.replace(told, seen=None), mapper)
+        return _look_up(whom.email, msgspec.structs.replace(told, seen=None), mapper)
     if presence.pages >= _MOST_PAGES:
         raise Reject(
             f"the guest is on none of the first {presence.pages} pages of the destination's search"
         )
-    return _look_up(whom, told, mapper, cursor=presence.cursor)
+    return _look_up(whom.email, told, mapper, cursor=presence.cursor)
 
 
-def _look_up(whom: Contact, told: ToldGuest, mapper: Mapper, *, cursor: str | None = None) -> Send:
-    request = mapper.look_up(whom.email, guest=told.remote_id, cursor=cursor)
+def missed(holder: str, facts: Facts, mapper: Mapper) -> Send | None:
+    """Give the request that asks for a guest who seems to be gone from there; None of another."""
+    told = facts.told_guest
+    if facts.guest is None or told is None or not told.missing or told.remote_id != holder:
+        return None
+    return _look_up(email_of(facts.guest), told, mapper)
+
+
+def _look_up(email: str, told: ToldGuest, mapper: Mapper, *, cursor: str | None = None) -> Send:
+    request = mapper.look_up(email, guest=told.remote_id, cursor=cursor)
     return Send(request=request, told=told, more=True)
 
 

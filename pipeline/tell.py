@@ -304,7 +304,7 @@ def _missing(truth: Truth, facts: Facts, step: Send, delivery: Delivery) -> list
             return []
         missing = msgspec.structs.replace(told, missing=True, asked_for=delivery.id)
         return [Learnt(key=truth.person or "", told=missing)]
-    if isinstance(step.told, ToldBooking) and delivery.first_failure_at is None:
+    if isinstance(step.told, ToldBooking):
         nobody = ToldBooking(guest=None, customer=None, payload_hash="")
         return [Learnt(key=_key(truth), told=nobody)]
     return []

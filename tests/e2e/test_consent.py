@@ -9,6 +9,10 @@ from tests.waiting import until
 
 _THEN = "2026-06-01T10:00:00Z"
 _DELIVERED = "SELECT count(*) FROM deliveries WHERE state = 'delivered'"
+_LAST_BOOKING = """
+    SELECT state, reason FROM deliveries WHERE kind = 'booking' AND superseded_by IS NULL
+    ORDER BY CAST(substr(id, 2) AS INT) DESC LIMIT 1
+"""
 #: As soon as the second message is.
 _SECOND_IS_TOLD = """
     SELECT (SELECT count(*) FROM events WHERE state = 'done') = 2
@@ -290,6 +294,41 @@ async def test_a_guest_who_is_gone_is_asked_for_by_the_e_mail_and_made_again(her
     [guest] = (await here.state("stampede"))["guests"]
     assert guest["first"] == "Adele"
     assert await _consents(here) == [True, True, True]
+
+
+@pytest.mark.parametrize("born", [None, "2020-01-01"], ids=["adult", "child"])
+async def test_a_booking_is_called_off_though_its_guest_is_gone_there(
+    here: World, born: str | None
+) -> None:
+    """There is nothing left to call off, and nothing for a person to do."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        await _booked(here, customer)
+        await _change_at_stampede(here, delete=True)
+        await _change_at_roller(here, customer, dateOfBirth=born)
+        await _booked(here, customer, status="Cancelled")
+    assert here.rows("SELECT count(*) FROM parked") == [(0,)]
+    state = await here.state("stampede")
+    there = {guest["id"] for guest in state["guests"]}
+    held = [one["status"] for one in state["bookings"] if one["guest_id"] in there]
+    assert held == ([] if born else ["cancelled"])
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["the same person", "somebody else"])
+async def test_a_booking_goes_to_a_child_though_who_had_it_is_gone_there(
+    here: World, *, known: bool
+) -> None:
+    """A child is told of to nobody, so nobody else finds out that the guest is gone."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        email = "ada@example.com" if known else "bea@example.com"
+        child = await here.guest(email=email, dateOfBirth="2020-01-01")
+        await _booked(here, customer)
+        await _change_at_stampede(here, delete=True)
+        await _booked(here, child)
+    assert here.rows("SELECT count(*) FROM parked") == [(0,)]
+    [(state, reason)] = here.rows(_LAST_BOOKING)
+    assert (state, reason) == ("skipped", "minor")
 
 
 @pytest.mark.parametrize(("others", "parked"), [(30, 0), (110, 1)])
