@@ -31,6 +31,9 @@ from pipeline.sendable import known_guest, sendable_guest
 #: Microseconds for which a guest's details, and what a destination says of them, are fresh.
 FRESH = 900 * SECOND
 
+#: Microseconds from when a request may go until it is chosen.
+_SLACK = 60 * SECOND
+
 #: Of the consent, in the digest of what a guest's call says beside it.
 _SILENT = ToldConsent(data=False, email=False, sms=False, behind={})
 
@@ -97,7 +100,7 @@ def is_to_opt_out(facts: Facts, mapper: Mapper) -> bool:
     """Tell whether a guest takes back a consent that may stand at the destination."""
     if facts.told_guest is None or not takes_back(facts, mapper):
         return False
-    seen = _seen(facts.told_guest, facts.now)
+    seen = _seen(facts.told_guest, facts)
     return seen is None or seen.remote_id is not None or seen.cursor is not None
 
 
@@ -161,7 +164,7 @@ def consent_to_send(
     is_old = not is_fresh(facts.guest_at, facts.now)
     if is_old and not is_opt_out:
         return NeedsFresh()
-    presence = _seen(told, facts.now)
+    presence = _seen(told, facts)
     is_whole = presence is not None and presence.cursor is None
     found = decide(
         _statement(facts.source, guest, _said_at(facts)),
@@ -195,13 +198,20 @@ def _look_up(email: str, told: ToldGuest, mapper: Mapper, *, cursor: str | None 
     return Send(request=request, told=told, more=True)
 
 
-def _seen(told: ToldGuest, now: int) -> Presence | None:
-    return told.seen.presence if told.seen and is_fresh(told.seen.at, now) else None
+def _seen(told: ToldGuest, facts: Facts) -> Presence | None:
+    """Give what the destination said of a guest; None if it must be asked again.
+
+    Where the allowance lets one request go in a quarter of an hour or in longer, what the last one
+    found is too old by the time the next one may go, and asking again would never end. So it is
+    relied on until that one; `Config.warnings` says what that means.
+    """
+    lasts = max(FRESH, facts.spacing + _SLACK)
+    return told.seen.presence if told.seen and is_fresh(told.seen.at, facts.now, lasts) else None
 
 
-def is_fresh(at: int | None, now: int) -> bool:
+def is_fresh(at: int | None, now: int, lasts: int = FRESH) -> bool:
     """Tell whether something that was fetched then may be relied on; not if the clock was set."""
-    return at is not None and 0 <= now - at <= FRESH
+    return at is not None and 0 <= now - at <= lasts
 
 
 def profile(whom: Contact, mapper: Mapper, seal: Seal) -> str:

@@ -129,7 +129,9 @@ class Teller:
         # One e-mail may be a customer of several venues, and is one guest at the destination.
         async with self._lock(truth.person):
             now = self._clock.now()
-            facts = await self._gatherer.facts(truth, self._name, wary=delivery.wary, now=now)
+            facts = await self._gatherer.facts(
+                truth, self._name, wary=delivery.wary, spacing=self._budget.spacing, now=now
+            )
             step = next_step(
                 delivery.kind, delivery.detail, facts, self._destination.mapper, self._outbox.seal
             )
