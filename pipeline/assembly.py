@@ -26,6 +26,7 @@ from pipeline.outbox import Ledger, Outbox
 from pipeline.plugin import Destination, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
+from pipeline.refresh import Refresher
 from pipeline.tokens import Tokens, fingerprint
 from pipeline.wire import Http, PeerSession
 
@@ -191,6 +192,8 @@ class Assembly:
             doors[name] = Door(source=source, keys=settings.webhook_key, arrivals=Feed(_FEED))
             mapped = any(name in destination.sources for destination in destinations.values())
             enrichers[name] = self._enricher(name, settings, doors[name], is_mapped=mapped)
+        fetchers = {name: enricher.fetcher for name, enricher in enrichers.items()}
+        refresher = Refresher(self._means, fetchers, destinations, self._owed)
         return Stages(
             receiver=Receiver(
                 doors,
@@ -207,7 +210,7 @@ class Assembly:
                     budget=Budget(destination.rate_limit, self._clock),
                     lane=self._lane(),
                     means=self._means,
-                    fetchers={source: one.fetcher for source, one in enrichers.items()},
+                    refresher=refresher,
                     owed=self._owed[name],
                 )
                 for name, destination in destinations.items()

@@ -109,6 +109,11 @@ class Budget:
         return self._caution.allowed(self.limit.requests)
 
     @property
+    def spacing(self) -> int:
+        """The microseconds from one request to the next, once all slots are taken."""
+        return round(self._interval * SECOND)
+
+    @property
     def reserved(self) -> int:
         """How many of them are for what is urgent."""
         return self.limit.reserved * self.allowed // self.limit.requests

@@ -16,7 +16,9 @@ from typing import Any, Literal, TypeVar
 import msgspec
 from msgspec import Struct, structs
 
+from pipeline.clock import SECOND, span
 from pipeline.errors import ConfigError
+from pipeline.guest import FRESH
 from pipeline.plugins import DESTINATIONS, SOURCES, DestinationSettings, SourceSettings
 from pipeline.settings import Address, Duration, Hook, Secret, decoder
 
@@ -114,6 +116,13 @@ class Config(Struct, frozen=True, kw_only=True):
             yield "alerts: not used by this version: nobody will be told"
         for path in self.idle:
             yield f"{path}: has no effect in this version"
+        for name, destination in self.destinations.items():
+            spacing = destination.rate_limit.per / destination.rate_limit.requests
+            if spacing * SECOND >= FRESH:
+                yield (
+                    f"destinations.{name}.rate_limit: a request every {span(spacing)} is so few "
+                    "that what guests say there meanwhile may be overwritten"
+                )
         fed = {source for d in self.destinations.values() for source in d.source_names()}
         for name in sorted(self.sources.keys() - fed):
             yield f"sources.{name}: no destination takes it; its events will be ignored"

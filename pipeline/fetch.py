@@ -4,7 +4,7 @@ The stage enrich asks when an event comes in, and deliver again when what was fe
 become too old to be sent.
 """
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 from zlib import crc32
 
@@ -32,6 +32,9 @@ TRIES_FOR_A_GUEST = 6
 
 _T = TypeVar("_T")
 
+#: Keeps a guest who was fetched, and when that was.
+Keep = Callable[[Guest, int], Awaitable[None]]
+
 
 class Fetcher:
     """The way to ask one source."""
@@ -50,14 +53,14 @@ class Fetcher:
         """Ask for a booking; None when the source has none by this id."""
         return await self._ask(self._source.fetch_booking(booking))
 
-    async def guest(self, customer: str) -> Guest | None:
+    async def guest(self, customer: str, keep: Keep | None = None) -> Guest | None:
         """Ask for a guest, and keep what is said; None when the source has none by this id."""
         await self._limiter.acquire()
         fetched_at = self._clock.now()
         guest = await self._source.fetch_guest(customer)
         self.lane.succeeded()
         if guest is not None:
-            await self._events.learn_guest(self._name, guest, fetched_at=fetched_at)
+            await (keep or self._keep)(guest, fetched_at)
         return guest
 
     async def venue(self) -> None:
@@ -66,7 +69,7 @@ class Fetcher:
         details = await self._ask(self._source.fetch_venue())
         await self._events.learn_venue(self._name, details, fetched_at=now)
 
-    async def refresh(self, customer: str, *, tries: int) -> None:
+    async def refresh(self, customer: str, *, tries: int, keep: Keep) -> None:
         """Ask anew for a guest who is about to be told, or forget one who is gone.
 
         `tries` is how often that has been tried for the same delivery. Raises Outdated while the
@@ -80,7 +83,7 @@ class Fetcher:
             raise Outdated(reason, after=max(pause, _PAUSE))
         breaker.probing()  # without an event to fetch, nobody else finds out that it works again
         try:
-            guest = await self.guest(customer)
+            guest = await self.guest(customer, keep)
         except OutboxUnavailable:
             raise
         except LaneFailure as exc:
@@ -98,6 +101,9 @@ class Fetcher:
             raise NotYet("the source does not know the customer yet")
         if guest is None:
             await self._events.lose_guest(self._name, customer, at=self._clock.now())
+
+    async def _keep(self, guest: Guest, fetched_at: int) -> None:
+        await self._events.learn_guest(self._name, guest, fetched_at=fetched_at)
 
     async def _ask(self, question: Awaitable[_T]) -> _T:
         await self._limiter.acquire()

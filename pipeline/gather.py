@@ -56,8 +56,10 @@ class Gatherer:
             person=person(guest.guest if guest else None, self._seal),
         )
 
-    async def facts(self, truth: Truth, destination: str, *, wary: bool = False, now: int) -> Facts:
-        """Add what the destination was told."""
+    async def facts(
+        self, truth: Truth, destination: str, *, wary: bool = False, spacing: int = 0, now: int
+    ) -> Facts:
+        """Add what the destination was told, and how often it may be."""
         told_guest: ToldGuest | None = None
         told_booking: ToldBooking | None = None
         restored_at = self._restored_at
@@ -82,6 +84,7 @@ class Gatherer:
             told_booking=told_booking,
             restored_at=restored_at,
             wary=wary,
+            spacing=spacing,
         )
 
     def is_configured(self, source: str) -> bool:

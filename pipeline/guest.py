@@ -3,6 +3,8 @@
 Part of transform, and as pure; see `consent.py` for the rules.
 """
 
+from collections.abc import Callable
+
 import msgspec
 
 from pipeline.clock import SECOND
@@ -29,6 +31,9 @@ from pipeline.sendable import known_guest, sendable_guest
 #: Microseconds for which a guest's details, and what a destination says of them, are fresh.
 FRESH = 900 * SECOND
 
+#: Microseconds from when a request may go until it is chosen.
+_SLACK = 60 * SECOND
+
 #: Of the consent, in the digest of what a guest's call says beside it.
 _SILENT = ToldConsent(data=False, email=False, sms=False, behind={})
 
@@ -48,8 +53,17 @@ def takes_back(facts: Facts, mapper: Mapper) -> bool:
     """Tell whether the guest takes back a consent that was told: that goes before all else."""
     if facts.guest is None or facts.told_guest is None:
         return False
-    feeds = mapper.consents(facts.source)
-    return opts_out(_statement(facts.guest, facts), history(facts.told_guest), feeds)
+    at = _said_at(facts)
+    return taking_back(facts.source, facts.guest, at, mapper)(facts.told_guest)
+
+
+def taking_back(
+    source: str, guest: Guest, fetched_at: int, mapper: Mapper
+) -> Callable[[ToldGuest], bool]:
+    """Give what tells whether a guest, as fetched then, takes back what was told of them."""
+    statement = _statement(source, guest, fetched_at)
+    feeds = mapper.consents(source)
+    return lambda told: opts_out(statement, history(told), feeds)
 
 
 def has_news(facts: Facts, mapper: Mapper) -> bool:
@@ -57,7 +71,8 @@ def has_news(facts: Facts, mapper: Mapper) -> bool:
     if facts.guest is None or facts.told_guest is None:
         return False
     feeds = mapper.consents(facts.source)
-    return moves(_statement(facts.guest, facts), history(facts.told_guest), feeds)
+    statement = _statement(facts.source, facts.guest, _said_at(facts))
+    return moves(statement, history(facts.told_guest), feeds)
 
 
 def profile_is_told(facts: Facts, mapper: Mapper, seal: Seal) -> bool:
@@ -85,7 +100,7 @@ def is_to_opt_out(facts: Facts, mapper: Mapper) -> bool:
     """Tell whether a guest takes back a consent that may stand at the destination."""
     if facts.told_guest is None or not takes_back(facts, mapper):
         return False
-    seen = _seen(facts.told_guest, facts.now)
+    seen = _seen(facts.told_guest, facts)
     return seen is None or seen.remote_id is not None or seen.cursor is not None
 
 
@@ -96,7 +111,7 @@ def guest_step(kind: DeliveryKind, facts: Facts, mapper: Mapper, seal: Seal) -> 
     guest, venue = sendable_guest(facts)
     told, whom = facts.told_guest or ToldGuest(), contact(guest, venue)
     if told.missing and told.remote_id:
-        return _look_up(whom, told, mapper)
+        return _look_up(whom.email, told, mapper)
     if nothing := _nothing(kind, facts, told, mapper, seal):
         return nothing
     found = consent_to_send(guest, whom, facts, mapper, is_opt_out=False)
@@ -149,10 +164,10 @@ def consent_to_send(
     is_old = not is_fresh(facts.guest_at, facts.now)
     if is_old and not is_opt_out:
         return NeedsFresh()
-    presence = _seen(told, facts.now)
+    presence = _seen(told, facts)
     is_whole = presence is not None and presence.cursor is None
     found = decide(
-        _statement(guest, facts),
+        _statement(facts.source, guest, _said_at(facts)),
         history(told),
         presence if is_whole else None,
         mapper.consents(facts.source),
@@ -162,26 +177,41 @@ def consent_to_send(
     if found is not None:
         return found
     if presence is None:
-        return _look_up(whom, msgspec.structs.replace(told, seen=None), mapper)
+        return _look_up(whom.email, msgspec.structs.replace(told, seen=None), mapper)
     if presence.pages >= _MOST_PAGES:
         raise Reject(
             f"the guest is on none of the first {presence.pages} pages of the destination's search"
         )
-    return _look_up(whom, told, mapper, cursor=presence.cursor)
+    return _look_up(whom.email, told, mapper, cursor=presence.cursor)
 
 
-def _look_up(whom: Contact, told: ToldGuest, mapper: Mapper, *, cursor: str | None = None) -> Send:
-    request = mapper.look_up(whom.email, guest=told.remote_id, cursor=cursor)
+def missed(holder: str, facts: Facts, mapper: Mapper) -> Send | None:
+    """Give the request that asks for a guest who seems to be gone from there; None of another."""
+    told = facts.told_guest
+    if facts.guest is None or told is None or not told.missing or told.remote_id != holder:
+        return None
+    return _look_up(email_of(facts.guest), told, mapper)
+
+
+def _look_up(email: str, told: ToldGuest, mapper: Mapper, *, cursor: str | None = None) -> Send:
+    request = mapper.look_up(email, guest=told.remote_id, cursor=cursor)
     return Send(request=request, told=told, more=True)
 
 
-def _seen(told: ToldGuest, now: int) -> Presence | None:
-    return told.seen.presence if told.seen and is_fresh(told.seen.at, now) else None
+def _seen(told: ToldGuest, facts: Facts) -> Presence | None:
+    """Give what the destination said of a guest; None if it must be asked again.
+
+    Where the allowance lets one request go in a quarter of an hour or in longer, what the last one
+    found is too old by the time the next one may go, and asking again would never end. So it is
+    relied on until that one; `Config.warnings` says what that means.
+    """
+    lasts = max(FRESH, facts.spacing + _SLACK)
+    return told.seen.presence if told.seen and is_fresh(told.seen.at, facts.now, lasts) else None
 
 
-def is_fresh(at: int | None, now: int) -> bool:
+def is_fresh(at: int | None, now: int, lasts: int = FRESH) -> bool:
     """Tell whether something that was fetched then may be relied on; not if the clock was set."""
-    return at is not None and 0 <= now - at <= FRESH
+    return at is not None and 0 <= now - at <= lasts
 
 
 def profile(whom: Contact, mapper: Mapper, seal: Seal) -> str:
@@ -189,6 +219,9 @@ def profile(whom: Contact, mapper: Mapper, seal: Seal) -> str:
     return seal.digest(mapper.guest(whom, _SILENT).body)
 
 
-def _statement(guest: Guest, facts: Facts) -> Statement:
-    at = facts.now if facts.guest_at is None else facts.guest_at
-    return Statement(record=record_of(facts.source, guest), said=guest.consent, at=at)
+def _statement(source: str, guest: Guest, at: int) -> Statement:
+    return Statement(record=record_of(source, guest), said=guest.consent, at=at)
+
+
+def _said_at(facts: Facts) -> int:
+    return facts.now if facts.guest_at is None else facts.guest_at

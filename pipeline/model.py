@@ -378,6 +378,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     restored_at: int | None = None
     #: See `Delivery.wary`.
     wary: bool = False
+    #: Microseconds from one request to the next, once the allowance is spent.
+    spacing: int = 0
 
 
 class Request(Struct, frozen=True, kw_only=True):

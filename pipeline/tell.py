@@ -1,7 +1,7 @@
 """Tells a destination of one delivery: from what is true now, to what was recorded of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -21,7 +21,6 @@ from pipeline.errors import (
     Unauthorized,
     UnknownOutcome,
 )
-from pipeline.fetch import Fetcher
 from pipeline.gather import Truth, booking_key
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
@@ -46,6 +45,7 @@ from pipeline.model import (
 from pipeline.outbox import Ending, Learnt
 from pipeline.plugin import Destination
 from pipeline.redact import private
+from pipeline.refresh import Refresher
 from pipeline.transform import next_step
 from pipeline.wire import recorded_by
 
@@ -69,12 +69,12 @@ class Teller:
         budget: Budget,
         lane: Lane,
         means: Means,
-        fetchers: Mapping[str, Fetcher],
+        refresher: Refresher,
         goes_on: Callable[[Delivery], None] = lambda _: None,
     ) -> None:
         #: Called for a delivery whose next request is to follow soon.
         self._goes_on = goes_on
-        self._fetchers = fetchers
+        self._refresher = refresher
         self._name = name
         self._destination = destination
         self._budget = budget
@@ -117,7 +117,7 @@ class Teller:
         truth = await self._truth(delivery)
         if not await self._advance(delivery, truth, attempt):
             customer = truth.guest.customer if truth.guest else ""
-            await self._fetchers[delivery.source].refresh(customer, tries=delivery.attempts)
+            await self._refresher.refresh(delivery, customer)
             if not await self._advance(delivery, await self._truth(delivery), attempt):
                 raise NotYet("the guest is older than when it was fetched: the clock was set")
 
@@ -129,7 +129,9 @@ class Teller:
         # One e-mail may be a customer of several venues, and is one guest at the destination.
         async with self._lock(truth.person):
             now = self._clock.now()
-            facts = await self._gatherer.facts(truth, self._name, wary=delivery.wary, now=now)
+            facts = await self._gatherer.facts(
+                truth, self._name, wary=delivery.wary, spacing=self._budget.spacing, now=now
+            )
             step = next_step(
                 delivery.kind, delivery.detail, facts, self._destination.mapper, self._outbox.seal
             )
@@ -304,7 +306,7 @@ def _missing(truth: Truth, facts: Facts, step: Send, delivery: Delivery) -> list
             return []
         missing = msgspec.structs.replace(told, missing=True, asked_for=delivery.id)
         return [Learnt(key=truth.person or "", told=missing)]
-    if isinstance(step.told, ToldBooking) and delivery.first_failure_at is None:
+    if isinstance(step.told, ToldBooking):
         nobody = ToldBooking(guest=None, customer=None, payload_hash="")
         return [Learnt(key=_key(truth), told=nobody)]
     return []

@@ -9,7 +9,7 @@ import msgspec
 from pipeline.clock import micros, moment
 from pipeline.contact import contact
 from pipeline.errors import Skip, UnknownOutcome
-from pipeline.guest import consent_to_send, guest_step, is_to_opt_out, profile
+from pipeline.guest import consent_to_send, guest_step, is_to_opt_out, missed, profile
 from pipeline.model import (
     Booking,
     DeliveryKind,
@@ -61,14 +61,15 @@ def _booking_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
     booking = reserved(facts)
     before = facts.told_booking
     if before and before.guest and not before.cancelled:
-        if before.customer != booking.customer:
-            # It changed hands: it is cancelled where it was, and then made where it is now.
+        moved = before.customer != booking.customer
+        if moved or booking.phase is Phase.CANCELLED:
+            if asking := missed(before.guest, facts, mapper):
+                return asking
+            # Whoever was told of it must hear that it is off, be they sendable any more or not: it
+            # was cancelled, or it changed hands, and is then made where it is now.
             gone = msgspec.structs.replace(booking, phase=Phase.CANCELLED)
             step = _tell(gone, before.guest, before.customer, facts, mapper, seal)
-            return msgspec.structs.replace(step, more=booking.customer is not None)
-        if booking.phase is Phase.CANCELLED:
-            # Whoever was told of it must hear that it is off, be they sendable any more or not.
-            return _tell(booking, before.guest, before.customer, facts, mapper, seal)
+            return msgspec.structs.replace(step, more=moved and booking.customer is not None)
     sendable_guest(facts)
     if before and before == _registered(booking, facts, mapper, seal):
         return Nothing()

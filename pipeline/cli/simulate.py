@@ -118,8 +118,9 @@ def _misused(scenario: Scenario) -> str | None:
     """Say what is wrong with the arguments as a whole; None when nothing is."""
     for where, problem in scenario.limit.problems():
         return f"--{where} {problem}"
-    if scenario.outage >= scenario.days * _DAY:
-        return "--outage is longer than all of it: more --days are needed"
+    if scenario.outage and scenario.outage_begins + scenario.outage >= scenario.days * _DAY:
+        begins = span(scenario.outage_begins)
+        return f"--outage begins after {begins} and would outlive all of it: more --days are needed"
     allowed = scenario.days * _DAY / scenario.per * scenario.requests
     wanted = 6 * (scenario.days * scenario.bookings_per_day + scenario.backfill)
     if min(allowed, wanted) > _MOST_REQUESTS:

@@ -120,6 +120,24 @@ class Remembered(Struct, frozen=True, kw_only=True):
     said: GuestConsent
 
 
+class Hearer(Struct, frozen=True, kw_only=True):
+    """A destination that is to hear of an opt-out."""
+
+    destination: str
+    #: Tells, of what it was told of the guest, whether any of that is taken back.
+    takes_back: Callable[[ToldGuest], bool]
+    #: What tells it of the guest's consent.
+    kinds: Collection[DeliveryKind]
+
+
+class OptOut(Struct, frozen=True, kw_only=True):
+    """A delivery that was made for an opt-out, and those that parked with the same before."""
+
+    destination: str
+    delivery: int
+    replaced: Sequence[int]
+
+
 class Restraint(Struct, frozen=True, kw_only=True):
     """What an answer 429 has taught of an allowance; it outlives the process."""
 
@@ -390,6 +408,23 @@ class Deliveries(Protocol):
         now: int,
     ) -> list[Became]:
         """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""
+
+    async def refresh(
+        self,
+        delivery: Delivery,
+        guest: Guest,
+        person: str | None,
+        hearers: Sequence[Hearer],
+        *,
+        fetched_at: int,
+        now: int,
+    ) -> list[OptOut]:
+        """Keep a guest's details that were fetched for a delivery, and owe what they take back.
+
+        In one transaction, for no event would bring it up again. Nothing is owed while newer
+        details are known: whoever has fetched those sees to it. Who is being told of the guest just
+        now, perhaps what is true no more, is owed it in any case.
+        """
 
     async def wait_for_guest(self, delivery: Delivery, customer: str, *, now: int) -> list[Became]:
         """Let a delivery wait for the delivery of this guest, which is made if none is open.

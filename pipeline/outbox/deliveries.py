@@ -5,11 +5,23 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
-from pipeline.outbox import Became, Ending, Intent, Learnt, Line, Pick, Remembered, Settled
+from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event, Guest
+from pipeline.outbox import (
+    Became,
+    Ending,
+    Hearer,
+    Intent,
+    Learnt,
+    Line,
+    OptOut,
+    Pick,
+    Remembered,
+    Settled,
+)
 from pipeline.outbox.file import Readers
 from pipeline.outbox.ledger import end_attempt
 from pipeline.outbox.query import rows
+from pipeline.outbox.refresh import refresh
 from pipeline.outbox.settle import ensure_guest, settle
 from pipeline.outbox.supersede import OF_GUESTS, give_way
 from pipeline.outbox.told import end_doubt, learn, remember
@@ -217,6 +229,24 @@ class SqliteDeliveries:
             )
             give_way(connection, delivery.id, delivery.kind, now)
             return became(connection, [delivery.id])
+
+        return await self._writer.do(unit)
+
+    async def refresh(
+        self,
+        delivery: Delivery,
+        guest: Guest,
+        person: str | None,
+        hearers: Sequence[Hearer],
+        *,
+        fetched_at: int,
+        now: int,
+    ) -> list[OptOut]:
+        """Keep a guest's details that were fetched for a delivery, and owe what they take back."""
+
+        def unit(connection: sqlite3.Connection) -> list[OptOut]:
+            whom = (delivery, guest, person, hearers)
+            return refresh(connection, *whom, fetched_at=fetched_at, now=now)
 
         return await self._writer.do(unit)
 

@@ -5,19 +5,15 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.clock import SECOND
 from pipeline.model import Booking, Envelope, Event, EventState, Guest
 from pipeline.outbox.file import Readers
 from pipeline.outbox.query import rows
+from pipeline.outbox.subject import learn_subject
 from pipeline.outbox.writer import Writer
 from pipeline.plugin import VenueDetails
 
 _COLUMNS = """id, source, origin, wary OR origin <> 'webhook', kind, action, occurred_at,
               received_at, booking, reference, attempts, first_failure_at, body"""
-
-#: What was fetched so many microseconds after what has just come was fetched by a clock that was
-#: set back since: no answer takes so long.
-_AHEAD = 60 * SECOND
 
 _encode = msgspec.json.encode
 
@@ -127,15 +123,10 @@ class SqliteEvents:
     async def _learn(
         self, source: str, kind: str, key: str, as_of: int, doc: bytes, event: int | None
     ) -> None:
-        await self._run(
-            """INSERT INTO subject (source, kind, key, as_of, doc, event)
-               VALUES (?, ?, ?, ?, ?, ?)
-               ON CONFLICT (source, kind, key) DO UPDATE
-               SET as_of = excluded.as_of, doc = excluded.doc, event = excluded.event
-               WHERE excluded.as_of >= subject.as_of
-                  OR (kind <> 'booking' AND subject.as_of > excluded.as_of + ?)""",
-            (source, kind, key, as_of, doc.decode(), event, _AHEAD),
-        )
+        def unit(connection: sqlite3.Connection) -> None:
+            learn_subject(connection, source, kind, key, as_of=as_of, doc=doc, event=event)
+
+        await self._writer.do(unit)
 
     async def _run(self, sql: str, parameters: Sequence[object]) -> None:
         def unit(connection: sqlite3.Connection) -> None:

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
-from pipeline.outbox import Intent, Settled
+from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event, Priority
+from pipeline.outbox import Hearer, Intent, OptOut, Settled
 from pipeline.outbox.query import rows
 from pipeline.outbox.supersede import OF_GUESTS, Replaced, supersede, supersede_bookings
 
@@ -15,10 +15,28 @@ _INSERT = """
                           priority, state, reason, superseded_by, as_of, created_at, updated_at,
                           due_at, wary)
     SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, coalesce(occurred_at, received_at),
-           ?13, ?13, ?13, ?14 OR origin <> 'webhook' OR wary
+           ?14, ?14, ?14, ?13 OR origin <> 'webhook' OR wary
     FROM event WHERE id = ?1
     RETURNING id
 """
+
+
+class _New(msgspec.Struct, frozen=True, kw_only=True):
+    """A delivery that is to be made; its fields are the statement's, in their order."""
+
+    event: int
+    source: str
+    destination: str
+    kind: DeliveryKind
+    detail: str = ""
+    booking: str | None = None
+    reference: str | None = None
+    customer: str | None
+    priority: int
+    state: DeliveryState = DeliveryState.WAITING
+    reason: str | None = None
+    superseded_by: int | None = None
+    wary: bool = False
 
 
 def settle(
@@ -39,13 +57,14 @@ def settle(
         guest = _guest(connection, event, mine, now, replaced)
         for intent in mine:
             if intent.kind is DeliveryKind.CONSENT:
-                replaced += _consent(connection, event, intent, now)
+                made = _consent(connection, _new(event, intent), now)
+                replaced += [(old, made.delivery) for old in made.replaced] if made else []
         for intent in mine:
             if intent.kind is DeliveryKind.BOOKING:
                 replaced += _booking(connection, event, intent, guest, now)
             elif intent.kind is DeliveryKind.TAG:
                 replaced += _tag(connection, event, intent, guest, now)
-    made = rows(
+    theirs = rows(
         connection,
         "SELECT id, state, reason, superseded_by FROM delivery WHERE event = ? ORDER BY id",
         (event.id,),
@@ -53,7 +72,7 @@ def settle(
     superseded = [(old, DeliveryState.SUPERSEDED, None, new) for old, new in replaced]
     return [
         Settled(delivery=row[0], state=DeliveryState(row[1]), reason=row[2], superseded_by=row[3])
-        for row in [*made, *superseded]
+        for row in [*theirs, *superseded]
     ]
 
 
@@ -71,10 +90,45 @@ def ensure_guest(
     for guest, state in sorted(found, key=lambda row: row[1] is DeliveryState.PARKED):
         _hurry(connection, guest, delivery.priority)
         return guest, state is DeliveryState.PARKED
-    row = (delivery.event, delivery.source, delivery.destination, DeliveryKind.GUEST, "", None,
-           None, customer, delivery.priority, DeliveryState.WAITING, None, None, now,
-           delivery.wary)  # fmt: skip
-    return _insert(connection, row), False
+    new = _New(
+        event=delivery.event,
+        source=delivery.source,
+        destination=delivery.destination,
+        kind=DeliveryKind.GUEST,
+        customer=customer,
+        priority=delivery.priority,
+        wary=delivery.wary,
+    )
+    return _insert(connection, new, now), False
+
+
+def owe_opt_out(
+    connection: sqlite3.Connection, delivery: Delivery, customer: str, destination: str, now: int
+) -> OptOut | None:
+    """Make the delivery of an opt-out that another delivery has found; None if one waits."""
+    new = _New(
+        event=delivery.event,
+        source=delivery.source,
+        destination=destination,
+        kind=DeliveryKind.CONSENT,
+        customer=customer,
+        priority=Priority.OPT_OUT,
+    )
+    return _consent(connection, new, now)
+
+
+def is_being_told(
+    connection: sqlite3.Connection, delivery: Delivery, customer: str, hearer: Hearer
+) -> bool:
+    """Tell whether another delivery is telling a destination of a guest's consent just now."""
+    found = rows(
+        connection,
+        """SELECT kind FROM delivery
+           WHERE source = ? AND customer = ? AND destination = ? AND state = 'sending' AND id <> ?
+             AND state IN ('waiting', 'sending', 'parked')""",
+        (delivery.source, customer, hearer.destination, delivery.id),
+    )
+    return any(kind in hearer.kinds for [kind] in found)
 
 
 def _guest(
@@ -99,24 +153,23 @@ def _guest(
             return guest
     if wanted is None:
         return None
-    made = _insert(connection, _row(event, wanted, None, now))
+    made = _insert(connection, _new(event, wanted), now)
     for guest, state in found:
         if state is DeliveryState.PARKED:
             replaced += supersede(connection, guest, made, now)
     return made
 
 
-def _consent(connection: sqlite3.Connection, event: Event, intent: Intent, now: int) -> Replaced:
+def _consent(connection: sqlite3.Connection, new: _New, now: int) -> OptOut | None:
     """Make the delivery of an opt-out, unless one waits; see `_guest`."""
-    found = _open_guests(connection, event.source, intent.customer, intent.destination, intent.kind)
+    found = _open_guests(connection, new.source, new.customer, new.destination, new.kind)
     if any(state is DeliveryState.WAITING for _, state in found):
-        return []
-    made = _insert(connection, _row(event, intent, None, now))
-    replaced: Replaced = []
-    for consent, state in found:
-        if state is DeliveryState.PARKED:
-            replaced += supersede(connection, consent, made, now)
-    return replaced
+        return None
+    made = _insert(connection, new, now)
+    parked = [consent for consent, state in found if state is DeliveryState.PARKED]
+    for consent in parked:
+        supersede(connection, consent, made, now)
+    return OptOut(destination=new.destination, delivery=made, replaced=parked)
 
 
 def _hurry(connection: sqlite3.Connection, guest: int, priority: int) -> None:
@@ -130,12 +183,12 @@ def _booking(
 ) -> Replaced:
     newer = _next_newer(connection, event, intent.destination)
     if newer is not None:
-        _insert(connection, _row(event, intent, newer, now))
+        _insert(connection, _new(event, intent, newer), now)
         return []
     if intent.state is DeliveryState.SKIPPED and _is_under_way(connection, event, intent):
         # What the destination will know is open until then, so it is decided anew.
         intent = msgspec.structs.replace(intent, state=DeliveryState.WAITING, reason=None)
-    made = _insert(connection, _row(event, intent, None, now))
+    made = _insert(connection, _new(event, intent), now)
     waiting = intent.state is DeliveryState.WAITING
     # A skipped one is replaced only by what can be sent, for its reason still holds otherwise.
     replaced = supersede_bookings(connection, made, skipped=waiting, now=now)
@@ -173,7 +226,7 @@ def _tag(
         # It may have been made for another guest, if the booking has changed hands.
         rows(connection, "UPDATE delivery SET customer = ? WHERE id = ?", (intent.customer, tag))
     else:
-        tag = _insert(connection, _row(event, intent, None, now))
+        tag = _insert(connection, _new(event, intent), now)
         for [parked, _] in found:
             replaced += supersede(connection, parked, tag, now)
     if intent.waits and guest is not None:
@@ -219,26 +272,24 @@ def _wait_for(connection: sqlite3.Connection, delivery: int, guest: int) -> None
     rows(connection, "UPDATE delivery SET waits_for = ? WHERE id = ?", (guest, delivery))
 
 
-def _insert(connection: sqlite3.Connection, row: Sequence[object]) -> int:
-    [[made]] = rows(connection, _INSERT, row)
+def _insert(connection: sqlite3.Connection, new: _New, now: int) -> int:
+    [[made]] = rows(connection, _INSERT, (*msgspec.structs.astuple(new), now))
     return int(made)
 
 
-def _row(event: Event, intent: Intent, superseded_by: int | None, now: int) -> tuple[object, ...]:
-    state = intent.state if superseded_by is None else DeliveryState.SUPERSEDED
-    return (
-        event.id,
-        event.source,
-        intent.destination,
-        intent.kind,
-        intent.detail,
-        None if intent.kind in OF_GUESTS else event.booking,
-        None if intent.kind in OF_GUESTS else event.reference,
-        intent.customer,
-        intent.priority,
-        state,
-        intent.reason if superseded_by is None else None,
-        superseded_by,
-        now,
-        False,
+def _new(event: Event, intent: Intent, superseded_by: int | None = None) -> _New:
+    of_guest = intent.kind in OF_GUESTS
+    return _New(
+        event=event.id,
+        source=event.source,
+        destination=intent.destination,
+        kind=intent.kind,
+        detail=intent.detail,
+        booking=None if of_guest else event.booking,
+        reference=None if of_guest else event.reference,
+        customer=intent.customer,
+        priority=intent.priority,
+        state=intent.state if superseded_by is None else DeliveryState.SUPERSEDED,
+        reason=intent.reason if superseded_by is None else None,
+        superseded_by=superseded_by,
     )

@@ -8,6 +8,8 @@ from pipeline.model import OWN_CALL, Delivery, Outcome, ToldGuest
 from pipeline.outbox import Ending, Learnt, Remembered
 from pipeline.outbox.query import rows
 
+_told_guest = msgspec.json.Decoder(ToldGuest)
+
 #: A key that is patched with NULL goes. The schema's trigger `doubt_retried` does the same.
 _FORGET_CONSENT = """
     UPDATE told
@@ -38,6 +40,18 @@ def learn(connection: sqlite3.Connection, destination: str, learnt: Learnt, now:
             now,
         ),
     )
+
+
+def told_guest(
+    connection: sqlite3.Connection, destination: str, person: str | None
+) -> ToldGuest | None:
+    """Give what a destination was told of a person, as this transaction finds it."""
+    found = rows(
+        connection,
+        "SELECT doc FROM told WHERE destination = ? AND kind = 'guest' AND key = ?",
+        (destination, person),
+    )
+    return _told_guest.decode(found[0][0]) if found else None
 
 
 def remember(connection: sqlite3.Connection, remembered: Remembered) -> None:

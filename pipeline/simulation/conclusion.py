@@ -5,9 +5,10 @@ import math
 import msgspec
 
 from pipeline.clock import span
-from pipeline.simulation.outcome import Outcome
+from pipeline.simulation.outcome import LATE, Outcome
 
-#: What may wait at the end without being a backlog: the work of some minutes.
+#: The share of what a day's allowance sends, and of all that was to be sent, that may be late at
+#: the end without being a backlog: the work of some minutes.
 _LITTLE = 0.01
 
 #: Seconds that a new booking may wait, at the 99th percentile, and still be called quick.
@@ -19,9 +20,20 @@ _FULL = 0.8
 
 def draw(outcome: Outcome) -> Outcome:
     """Add the conclusion."""
-    suffices = outcome.backlog.left <= max(_LITTLE * outcome.allowed_per_day, 20)
-    text = _enough(outcome) if suffices else _too_little(outcome)
+    little = _LITTLE * min(outcome.allowed_per_day, outcome.deliveries)
+    suffices = outcome.deliveries > 0 and outcome.backlog.late <= little
+    text = _enough(outcome) if suffices else _not_enough(outcome)
     return msgspec.structs.replace(outcome, suffices=suffices, conclusion=text)
+
+
+def _not_enough(outcome: Outcome) -> str:
+    if not outcome.deliveries:
+        return (
+            "Nothing was booked, so nothing is shown: more --days or --bookings-per-day are needed."
+        )
+    if outcome.needed_per_day <= _FULL * outcome.allowed_per_day:
+        return _not_shown(outcome)
+    return _too_little(outcome)
 
 
 def _enough(outcome: Outcome) -> str:
@@ -40,6 +52,16 @@ def _enough(outcome: Outcome) -> str:
     if outcome.allowance.used > _FULL:
         return f"The allowance just suffices: {share}, so a busier week would leave work waiting."
     return f"The allowance suffices: {share}."
+
+
+def _not_shown(outcome: Outcome) -> str:
+    waited = span(max(LATE, outcome.allowance.per_s))
+    return (
+        f"It is not shown that the allowance suffices: {outcome.needed_per_day:.0f} requests a day "
+        f"are needed and {outcome.allowed_per_day:.0f} allowed, but at the end "
+        f"{outcome.backlog.late} deliveries had waited for more than {waited}. "
+        "More --days would show whether they are worked off."
+    )
 
 
 def _too_little(outcome: Outcome) -> str:

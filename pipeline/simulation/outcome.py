@@ -6,6 +6,9 @@ from msgspec import Struct
 
 from pipeline.simulation.watch import Watch, Way
 
+#: Seconds: what has waited for longer at the end, or for longer than a window, is late.
+LATE = 900.0
+
 
 class Waits(Struct, frozen=True, kw_only=True):
     """How long things waited; None where there was nothing that could."""
@@ -48,6 +51,8 @@ class Backlog(Struct, frozen=True, kw_only=True):
     worked_off_after_s: float | None
     #: Deliveries that were still waiting at the end.
     left: int
+    #: Of these, those that had come a while before: see `LATE`.
+    late: int
 
 
 class Outcome(Struct, frozen=True, kw_only=True):
@@ -56,6 +61,8 @@ class Outcome(Struct, frozen=True, kw_only=True):
     days: float
     outage_s: float
     bookings: int
+    #: All that was told, or is to be.
+    deliveries: int
     requests: int
     token_requests: int
     requests_per_booking: float | None

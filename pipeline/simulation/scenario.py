@@ -8,11 +8,12 @@ from typing import Literal
 
 from msgspec import Struct
 
+from pipeline.clock import SECOND
 from pipeline.model import Action
 from pipeline.settings import Duration, RateLimit
 from pipeline.simulation import conclusion
 from pipeline.simulation.loop import simulate
-from pipeline.simulation.outcome import Allowance, Backlog, Outcome, by_class
+from pipeline.simulation.outcome import LATE, Allowance, Backlog, Outcome, by_class
 from pipeline.simulation.traffic import Habits, Happening, happenings
 from pipeline.simulation.world import Setup, World
 
@@ -24,6 +25,14 @@ _OUTAGE = 1.5 * _DAY
 
 #: Guests and bookings of a backfill are numbered from here.
 _OLD = 1_000_000
+
+
+_COUNTED = """
+    SELECT count(*) FILTER (WHERE d.state = 'delivered'),
+           count(*) FILTER (WHERE d.state IN ('waiting', 'sending')),
+           count(*) FILTER (WHERE d.state IN ('waiting', 'sending') AND received_at < {before})
+    FROM delivery AS d JOIN event ON event.id = d.event
+"""
 
 
 class Scenario(Struct, frozen=True, kw_only=True):
@@ -45,6 +54,11 @@ class Scenario(Struct, frozen=True, kw_only=True):
     first_contact: Literal["check", "trust"] = "check"
     tags: tuple[Literal["source", "channel", "status"], ...] = ("source", "channel", "status")
     seed: int = 1
+
+    @property
+    def outage_begins(self) -> float:
+        """When the outage begins, in seconds."""
+        return min(_OUTAGE, self.days * _DAY / 3)
 
     @property
     def limit(self) -> RateLimit:
@@ -75,13 +89,13 @@ async def _try(scenario: Scenario, folder: Path, progress: Callable[[float], Non
         while (now := asyncio.get_running_loop().time()) < seconds:
             progress(now / seconds)
             await asyncio.sleep(min(_HOUR, seconds - now))
-    found = _outcome(scenario, world)
+    found = await _outcome(scenario, world)
     await world.machine.crash()
     return found
 
 
 def _setup(scenario: Scenario) -> Setup:
-    begins = min(_OUTAGE, scenario.days * _DAY / 3)
+    begins = scenario.outage_begins
     return Setup(
         seed=scenario.seed,
         venues=scenario.venues,
@@ -98,8 +112,10 @@ def _old(number: int) -> Happening:
     return Happening(at=0.0, booking=_OLD + number, action=Action.CREATED, guest=_OLD + number)
 
 
-def _outcome(scenario: Scenario, world: World) -> Outcome:
+async def _outcome(scenario: Scenario, world: World) -> Outcome:
     watch = world.watch
+    before = world.clock.now() - round(max(LATE, scenario.per) * SECOND)
+    [[told, left, late]] = await world.machine.rows(_COUNTED.format(before=before))
     requests = sum(len(times) for times in watch.left.values())
     allowed = scenario.requests * scenario.days * _DAY / scenario.per
     bookings = len(watch.bookings)
@@ -110,10 +126,11 @@ def _outcome(scenario: Scenario, world: World) -> Outcome:
         days=scenario.days,
         outage_s=scenario.outage,
         bookings=bookings,
+        deliveries=told + left,
         requests=requests,
         token_requests=watch.tokens,
         requests_per_booking=round(requests / bookings, 2) if bookings else None,
-        needed_per_day=round((requests + len(watch.open)) / scenario.days, 1),
+        needed_per_day=round((requests + left) / scenario.days, 1),
         allowed_per_day=round(allowed / scenario.days, 1),
         allowance=Allowance(
             requests=scenario.requests,
@@ -128,7 +145,8 @@ def _outcome(scenario: Scenario, world: World) -> Outcome:
             most=backlog.most,
             most_at_s=round(backlog.most_at, 1),
             worked_off_after_s=None if done_at is None else round(done_at - backlog.most_at, 1),
-            left=len(watch.open),
+            left=left,
+            late=late,
         ),
         suffices=True,
         conclusion="",

@@ -99,7 +99,9 @@ class Watch(Struct, kw_only=True):
             way.last_ended = _time()
             way.delivered |= delivered
         self.open.discard(delivery.id)
-        if self.backlog.worked_off_at is None and len(self.open) <= _LITTLE:
+        # Where few have gathered, some are most of them.
+        little = min(_LITTLE, self.backlog.most // 10)
+        if self.backlog.worked_off_at is None and len(self.open) <= little:
             self.backlog.worked_off_at = _time()
 
 

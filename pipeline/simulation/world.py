@@ -34,13 +34,21 @@ _AT_ONCE = 200
 _CLIENT = "ai.stampede.marketplace.simulation"
 
 
+class Receiver(Struct, frozen=True, kw_only=True):
+    """One destination: how it is told, and of which venues."""
+
+    mode: Literal["api", "registration"] = "api"
+    #: None for all.
+    venues: Sequence[str] | None = None
+
+
 class Setup(Struct, frozen=True, kw_only=True):
     """What a world is like."""
 
     seed: int = 1
     venues: int = 1
-    destinations: int = 1
-    #: Of each destination: what it allows, and what we are configured to keep.
+    receivers: tuple[Receiver, ...] = (Receiver(),)
+    #: Of each of them: what it allows, and what we are configured to keep.
     requests: int = 100
     per: float = 900.0
     reserve: int | None = None
@@ -149,11 +157,11 @@ class World:
             for event in await outbox.events.claim(ids, now=now, until=now + SECOND):
                 told = roller.booking(event)
                 await outbox.events.learn_booking(event, told)
-                await outbox.deliveries.settle(event, self._intents(told), now=now)
+                await outbox.deliveries.settle(event, self._intents(venue, told), now=now)
         for deliverer in (self.machine.stages.deliverers if self.machine.stages else {}).values():
             deliverer.wake()
 
-    def _intents(self, told: Booking) -> list[Intent]:
+    def _intents(self, venue: str, told: Booking) -> list[Intent]:
         kinds = (DeliveryKind.BOOKING, DeliveryKind.GUEST)
         return [
             Intent(
@@ -163,7 +171,8 @@ class World:
                 priority=Priority.BACKFILL,
                 customer=told.customer,
             )
-            for name in self._destinations()
+            for name, receiver in self._destinations().items()
+            if venue in self._venues(receiver)
             for kind in kinds
         ]
 
@@ -181,7 +190,7 @@ class World:
         return [
             f"{name} {booking.id}: {wanted} at ROLLER, {found}"
             for name, stampede in self.stampedes.items()
-            for venue in self.venues
+            for venue in self._venues(self._destinations()[name])
             for booking in self.rollers[venue].bookings.values()
             if (wanted := _state(booking)) != (found := stampede.booking(booking.id))
         ]
@@ -193,8 +202,11 @@ class World:
         counts = await outbox.overview.counts()
         return sum(one.n for one in counts if one.state in {"waiting", "processing", "sending"})
 
-    def _destinations(self) -> list[str]:
-        return [f"stampede-{n}" for n in range(self.setup.destinations)]
+    def _destinations(self) -> Mapping[str, Receiver]:
+        return {f"stampede-{n}": one for n, one in enumerate(self.setup.receivers)}
+
+    def _venues(self, receiver: Receiver) -> Sequence[str]:
+        return self.venues if receiver.venues is None else receiver.venues
 
     def _serials(self) -> Mapping[str, str]:
         return {venue: f"SIMULATED{n:03}" for n, venue in enumerate(self.venues)}
@@ -215,7 +227,6 @@ class World:
         secret = Secret("simulated")
         limit = RateLimit(requests=setup.requests, per=Duration(setup.per), reserve=setup.reserve)
         told: dict[str, Any] = {
-            "venues": dict(self._serials()),
             "rate_limit": limit,
             "first_contact": setup.first_contact,
             "tags": setup.tags,
@@ -230,11 +241,23 @@ class World:
             },
             destinations={
                 name: DESTINATIONS["stampede"](
-                    type="stampede", client_id=_CLIENT, client_secret=secret, **told
+                    type="stampede",
+                    client_id=_CLIENT,
+                    client_secret=secret,
+                    **told,
+                    **self._receives(receiver),
                 )
-                for name in self._destinations()
+                for name, receiver in self._destinations().items()
             },
         )
+
+    def _receives(self, receiver: Receiver) -> dict[str, Any]:
+        serials, registers = self._serials(), receiver.mode == "registration"
+        return {
+            "venues": {venue: serials[venue] for venue in self._venues(receiver)},
+            "mode": receiver.mode,
+            "registration_path": self._sandbox().registration_path if registers else None,
+        }
 
 
 def dice(seed: int, purpose: str) -> random.Random:

@@ -7,7 +7,7 @@ from typing import Literal
 
 from pipeline.simulation.mishaps import Mishaps
 from pipeline.simulation.network import Latency
-from pipeline.simulation.world import Setup
+from pipeline.simulation.world import Receiver, Setup
 from tests.benchmarks.table import Line
 from tests.simulation.experiments import (
     keep_the_allowance,
@@ -102,7 +102,7 @@ def _newcomers(returning: float, contact: str) -> Line:
 
 
 def _others() -> Line:
-    setup = Setup(seed=1, venues=10, destinations=2)
+    setup = Setup(seed=1, venues=10, receivers=(Receiver(), Receiver()))
     alone, flooded = (
         others_wait(setup, hours=24.0, per_hour=0.5, flood=flood) for flood in (0, 10_000)
     )

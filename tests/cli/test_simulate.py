@@ -46,7 +46,9 @@ def test_the_same_seed_gives_the_same_document(capsys: pytest.CaptureFixture[str
     ("arguments", "said"),
     [
         (["--outage", "6 hours"], "expected a duration such as"),
-        (["--outage", "2d"], "--outage is longer than all of it"),
+        (["--outage", "2d"], "--outage begins after 4 h and would outlive all of it"),
+        (["--outage", "8h"], "--outage begins after 4 h and would outlive all of it"),
+        (["--days", "4", "--outage", "64h"], "--outage begins after 32 h and would outlive"),
         (["--returning", "30%"], "expected a share from 0 to 1"),
         (["--bookings-per-day", "0"], "expected a number above 0"),
         (["--venues", "0"], "expected a whole number from 1"),

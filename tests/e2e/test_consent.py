@@ -4,11 +4,23 @@ import sqlite3
 
 import pytest
 
-from tests.e2e.world import World, told
+from tests.e2e.world import World, equations, told
 from tests.waiting import until
 
 _THEN = "2026-06-01T10:00:00Z"
 _DELIVERED = "SELECT count(*) FROM deliveries WHERE state = 'delivered'"
+_LAST_BOOKING = """
+    SELECT state, reason FROM deliveries WHERE kind = 'booking' AND superseded_by IS NULL
+    ORDER BY CAST(substr(id, 2) AS INT) DESC LIMIT 1
+"""
+#: As soon as the second message is.
+_SECOND_IS_TOLD = """
+    SELECT (SELECT count(*) FROM events WHERE state = 'done') = 2
+       AND NOT EXISTS (SELECT 1 FROM deliveries
+                       WHERE destination = 'second' AND state IN ('waiting', 'sending'))
+"""
+_TRUSTING = 'first_contact = "trust"\n'
+_REGISTRATION = 'mode = "registration"\nregistration_path = "/registration"\n'
 _CHANNELS = ("data", "email", "sms")
 _YES = {"acceptMarketing": True, "acceptMarketingSMS": True}
 _NO = {"acceptMarketing": False, "acceptMarketingSMS": False}
@@ -28,8 +40,8 @@ async def _change_at_stampede(here: World, **change: object) -> None:
     await here.control("stampede", "guests", {"email": "ada@example.com", **change})
 
 
-async def _consents(here: World) -> list[bool]:
-    [guest] = (await here.state("stampede"))["guests"]
+async def _consents(here: World, stampede: str = "stampede") -> list[bool]:
+    [guest] = (await here.state(stampede))["guests"]
     return [guest[f"{channel}_opt_in"] for channel in _CHANNELS]
 
 
@@ -174,6 +186,33 @@ async def test_details_that_became_old_while_they_waited_are_fetched_again(here:
     assert await _consents(here) == [False, False, False]
 
 
+@pytest.mark.parametrize("mode", ["", _REGISTRATION], ids=["api", "registration"])
+async def test_an_opt_out_that_one_destination_finds_reaches_the_other(
+    here: World, mode: str
+) -> None:
+    """No message tells of it, and the guest's next booking may be next year's."""
+    here.replace(_TRUSTING, _TRUSTING + mode)
+    async with here.another_stampede("second"):
+        customer = await here.guest(email="ada@example.com", firstName="Ada", **_YES)
+        async with here.running():
+            await _booked(here, customer)
+            assert await _consents(here, "second") == [True, True, True]
+            await here.control("stampede", "faults", {"kind": "503", "rate": 1})
+            await _change_at_roller(here, customer, firstName="Adele")
+            await here.book(booking={"uniqueId": "two", "customerId": customer})
+            await _until(here, _SECOND_IS_TOLD, 1)
+        _age_guests(here, customer)
+        await _change_at_roller(here, customer, **_NO)
+        await here.clear_faults("stampede")
+        async with here.running():
+            status = await here.settled()
+        assert await _consents(here) == [False, False, False]
+        assert await _consents(here, "second") == [False, False, False]
+    found = here.rows("SELECT destination, priority, state FROM deliveries WHERE kind = 'consent'")
+    assert ("second", 1, "delivered") in found
+    equations(status)
+
+
 async def test_old_details_wait_for_roller_and_the_rest_goes_on(here: World) -> None:
     """That ROLLER is down is no trouble of Stampede's."""
     async with here.running():
@@ -255,6 +294,41 @@ async def test_a_guest_who_is_gone_is_asked_for_by_the_e_mail_and_made_again(her
     [guest] = (await here.state("stampede"))["guests"]
     assert guest["first"] == "Adele"
     assert await _consents(here) == [True, True, True]
+
+
+@pytest.mark.parametrize("born", [None, "2020-01-01"], ids=["adult", "child"])
+async def test_a_booking_is_called_off_though_its_guest_is_gone_there(
+    here: World, born: str | None
+) -> None:
+    """There is nothing left to call off, and nothing for a person to do."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        await _booked(here, customer)
+        await _change_at_stampede(here, delete=True)
+        await _change_at_roller(here, customer, dateOfBirth=born)
+        await _booked(here, customer, status="Cancelled")
+    assert here.rows("SELECT count(*) FROM parked") == [(0,)]
+    state = await here.state("stampede")
+    there = {guest["id"] for guest in state["guests"]}
+    held = [one["status"] for one in state["bookings"] if one["guest_id"] in there]
+    assert held == ([] if born else ["cancelled"])
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["the same person", "somebody else"])
+async def test_a_booking_goes_to_a_child_though_who_had_it_is_gone_there(
+    here: World, *, known: bool
+) -> None:
+    """A child is told of to nobody, so nobody else finds out that the guest is gone."""
+    async with here.running():
+        customer = await here.guest(email="ada@example.com")
+        email = "ada@example.com" if known else "bea@example.com"
+        child = await here.guest(email=email, dateOfBirth="2020-01-01")
+        await _booked(here, customer)
+        await _change_at_stampede(here, delete=True)
+        await _booked(here, child)
+    assert here.rows("SELECT count(*) FROM parked") == [(0,)]
+    [(state, reason)] = here.rows(_LAST_BOOKING)
+    assert (state, reason) == ("skipped", "minor")
 
 
 @pytest.mark.parametrize(("others", "parked"), [(30, 0), (110, 1)])

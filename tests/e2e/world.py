@@ -16,8 +16,9 @@ from pipeline import daemon
 from pipeline.client import fetch_status
 from pipeline.config import Config, load
 from pipeline.sandbox.configuration import render_config
-from pipeline.sandbox.serve import Sandbox, run_sandbox
+from pipeline.sandbox.serve import Sandbox, run_sandbox, serve
 from pipeline.sandbox.settings import SandboxSettings, default_settings
+from pipeline.sandbox.stampede import stampede_app
 from pipeline.status import Status
 from tests.waiting import until
 
@@ -78,6 +79,8 @@ class World:
         self.settings = settings
         self.sandbox = sandbox
         self.http = http
+        #: Further simulated Stampedes, by the names of their destinations.
+        self.others: dict[str, str] = {}
         self.listen = settings.roller.webhooks[0].url.removeprefix("http://").split("/")[0]
         self.admin = free_address()
         self.path = folder / "config.toml"
@@ -125,6 +128,22 @@ class World:
             stop.set()
             await task
 
+    @asynccontextmanager
+    async def another_stampede(self, name: str) -> AsyncIterator[None]:
+        """Have a second organisation at Stampede told of the same venue."""
+        async with serve(stampede_app(self.settings.stampede)) as url:
+            text = self.path.read_text()
+            begin = text.index("[destinations.stampede]")
+            section = text[begin : text.index("[retry]")]
+            self.others[name] = url
+            there = section.replace("[destinations.stampede]", f"[destinations.{name}]")
+            self.write(text + "\n" + there.replace(self.sandbox.stampede, url))
+            yield
+
+    def _url(self, peer: str) -> str:
+        url = self.others.get(peer) or getattr(self.sandbox, peer)
+        return f"{url}/_sandbox"
+
     def listens(self) -> bool:
         """Tell whether something accepts connections at the webhook address."""
         host, _, port = self.listen.rpartition(":")
@@ -169,25 +188,23 @@ class World:
 
     async def control(self, peer: str, what: str, body: object) -> Any:
         """Use a simulated API's own control."""
-        url = f"{getattr(self.sandbox, peer)}/_sandbox/{what}"
-        async with self.http.post(url, json=body) as response:
+        async with self.http.post(f"{self._url(peer)}/{what}", json=body) as response:
             assert response.status == 200, await response.text()
             return await response.json()
 
     async def clear_faults(self, peer: str) -> None:
         """Let a simulated API work again."""
-        url = f"{getattr(self.sandbox, peer)}/_sandbox/faults"
-        async with self.http.delete(url) as response:
+        async with self.http.delete(f"{self._url(peer)}/faults") as response:
             assert response.status == 200
 
     async def state(self, peer: str) -> Any:
         """Give all that a simulated API holds."""
-        async with self.http.get(f"{getattr(self.sandbox, peer)}/_sandbox/state") as response:
+        async with self.http.get(f"{self._url(peer)}/state") as response:
             return await response.json()
 
     async def requests(self, peer: str) -> list[Any]:
         """Give the log of a simulated API, its own control left out."""
-        async with self.http.get(f"{getattr(self.sandbox, peer)}/_sandbox/requests") as response:
+        async with self.http.get(f"{self._url(peer)}/requests") as response:
             found: list[Any] = await response.json()
         return found
 

@@ -4,8 +4,17 @@ import re
 import sqlite3
 from pathlib import Path
 
-from pipeline.model import Booking, DeliveryState, Guest, Outcome, Phase, ToldGuest
-from pipeline.outbox import Learnt, Pick, Reading
+from pipeline.model import (
+    Booking,
+    Consent,
+    DeliveryState,
+    Guest,
+    GuestConsent,
+    Outcome,
+    Phase,
+    ToldGuest,
+)
+from pipeline.outbox import Hearer, Learnt, Pick, Reading
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
@@ -71,6 +80,10 @@ async def _everything(outbox: SqliteOutbox) -> None:
     await outbox.deliveries.give_back(booking, None, due_at=T0, reason="x", failed=True, now=T0)
     booking = await next_delivery(outbox)
     await outbox.deliveries.wait_for_guest(booking, "c", now=T0)
+    says_no = Guest(customer="c", consent=GuestConsent(email=Consent.NO))
+    hearer = Hearer(destination="stampede", takes_back=bool, kinds=[])
+    for person in (None, "p"):
+        await outbox.deliveries.refresh(booking, says_no, person, [hearer], fetched_at=T0, now=T0)
     await outbox.deliveries.next_due("stampede", most=6)
     await outbox.deliveries.claim(
         "stampede", lines(), pick=Pick.OLDEST, under_way=[1], now=T0, until=T0 + LEASE

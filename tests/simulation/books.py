@@ -1,5 +1,7 @@
 """Looks into the outbox of a running simulation: what must hold after every step."""
 
+from collections.abc import Iterable
+
 from pipeline.simulation.machine import Machine
 
 #: Each finds only what is wrong.
@@ -56,14 +58,17 @@ _WRONG = {
                           AND n.kind = d.kind AND n.booking = d.booking
         WHERE d.kind = 'booking' AND d.state <> 'superseded'
           AND n.id < d.id AND n.as_of > d.as_of""",
-    "an event that is done has not one delivery of its booking": """
-        SELECT e.id, count(d.id) FROM event AS e
-        LEFT JOIN delivery AS d ON d.event = e.id AND d.kind = 'booking'
-        WHERE e.state = 'done' GROUP BY e.id HAVING count(d.id) <> 1""",
+    "an event that is done has not one delivery of its booking at each destination": """
+        SELECT e.id, pair.destination, count(d.id) FROM event AS e
+        JOIN (SELECT NULL AS destination, NULL AS source {pairs}) AS pair ON pair.source = e.source
+        LEFT JOIN delivery AS d
+        ON d.event = e.id AND d.kind = 'booking' AND d.destination = pair.destination
+        WHERE e.state = 'done' GROUP BY e.id, pair.destination HAVING count(d.id) <> 1""",
 }
 
 
-async def look_through(machine: Machine) -> list[str]:
-    """Name what is wrong."""
-    found = [(what, await machine.rows(sql)) for what, sql in _WRONG.items()]
+async def look_through(machine: Machine, pairs: Iterable[tuple[str, str]]) -> list[str]:
+    """Name what is wrong, where these destinations are told of these sources."""
+    told = "".join(f" UNION ALL SELECT '{there}', '{source}'" for there, source in pairs)
+    found = [(what, await machine.rows(sql.format(pairs=told))) for what, sql in _WRONG.items()]
     return [f"{what}: {rows}" for what, rows in found if rows]

@@ -3,28 +3,26 @@
 import asyncio
 import tempfile
 from collections.abc import Coroutine, Mapping
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
 
 import msgspec
 
 from pipeline.clock import SECOND
 from pipeline.errors import OutboxUnavailable
 from pipeline.model import Action, Booking, Guest, GuestConsent, Phase
-from pipeline.plugin import Call, Reply
-from pipeline.sandbox.stampede.data import iso
 from pipeline.simulation import traffic
 from pipeline.simulation.clock import MONDAY
 from pipeline.simulation.loop import simulate
 from pipeline.simulation.network import Latency, Network, Outages
 from pipeline.simulation.roller import SimulatedRoller
-from pipeline.simulation.stampede import SimulatedStampede
 from pipeline.simulation.world import Setup, World
 from tests.simulation.books import look_through
-from tests.simulation.model import CHANNELS, Model, Record, Said, Told, sendable
+from tests.simulation.differences import differences
+from tests.simulation.model import Model, Record, Said
+from tests.simulation.now import now
 from tests.simulation.steps import (
     VENUES,
     AtStampede,
@@ -40,8 +38,8 @@ from tests.simulation.steps import (
     Spoil,
     Step,
 )
+from tests.simulation.there import There
 
-_HERE = "stampede-0"
 _DAY = 86_400.0
 
 #: Seconds until a venue sends a webhook again that nobody took.
@@ -52,6 +50,10 @@ _DOWN = 5.0
 
 #: Times that a person retries what is parked, once nothing is spoilt any more.
 _RETRIES = 6
+
+#: Each booking was made at a moment of its own, long before it all.
+_MADE = datetime(2026, 11, 1, tzinfo=UTC)
+_BOOKINGS = [(venue, booking) for venue in VENUES for booking in ("b0", "b1")]
 
 _STATUS = {Phase.ACTIVE: "Confirmed", Phase.CANCELLED: "Cancelled", Phase.DRAFT: "Draft"}
 
@@ -81,13 +83,18 @@ class _History:
             venues=len(VENUES),
             requests=20,
             per=300.0,
+            receivers=case.receivers,
             first_contact=case.first_contact,
             tags=("status",),
             stampede=Latency(least=0.05, usual=0.5),
         )
         self._world = World(setup, folder)
-        self._stampede = self._world.stampedes[_HERE]
-        self._network = self._world.networks[_HERE] = _Heard(self)
+        self._there: list[There] = []
+        for name, receiver in zip(self._world.stampedes, case.receivers, strict=True):
+            told = self.model.beside(receiver.venues or VENUES)
+            there = There(name, receiver, self._world, told, self.wrong)
+            self._world.networks[name] = there.network
+            self._there.append(there)
         for venue in VENUES:
             self._world.rollers[venue] = _Telling(venue, self)
         self._sending: set[asyncio.Task[None]] = set()
@@ -107,10 +114,10 @@ class _History:
         for step, pause in self._case.steps:
             await self._do(step)
             await asyncio.sleep(pause)
-            self.wrong += await look_through(self._world.machine)
+            self.wrong += await look_through(self._world.machine, self._pairs())
         await self._become_quiet()
-        self.wrong += await look_through(self._world.machine)
-        self.wrong += self._differences()
+        self.wrong += await look_through(self._world.machine, self._pairs())
+        self.wrong += [wrong for there in self._there for wrong in differences(there)]
         await self._world.machine.stop()
         if self._world.refused():
             self.wrong.append(f"{self._world.refused()} requests were too many")
@@ -124,15 +131,15 @@ class _History:
             case Change():
                 self._change(step)
             case AtStampede():
-                self._happen_there(step)
+                self._where(step.there).happen(step)
             case Spoil(fault=fault):
-                self._stampede.fault(fault)
+                self._where(step.there).spoil(fault)
             case RevokeTokens():
-                self._stampede.peer.revoke_tokens()
-            case Outage(peer=peer, seconds=seconds):
-                there = self._peers()[peer]
+                self._where(step.there).stampede.peer.revoke_tokens()
+            case Outage(peer=name, seconds=seconds):
+                peer = self._peers().get(name) or self._there[0].network
                 span = (now(), now() + seconds)
-                there.outages = Outages(spans=(*there.outages.spans, span))
+                peer.outages = Outages(spans=(*peer.outages.spans, span))
             case _:
                 await self._do_to_us(step)
 
@@ -156,7 +163,13 @@ class _History:
                 raise AssertionError(step)
 
     def _peers(self) -> Mapping[str, Network | SimulatedRoller]:
-        return {_HERE: self._network, **self._world.rollers}
+        return {**{one.name: one.network for one in self._there}, **self._world.rollers}
+
+    def _where(self, there: int) -> There:
+        return self._there[there % len(self._there)]
+
+    def _pairs(self) -> list[tuple[str, str]]:
+        return [(there.name, venue) for there in self._there for venue in there.model.venues]
 
     # --- At ROLLER ---
 
@@ -190,6 +203,8 @@ class _History:
     def _book(self, step: Book) -> None:
         self._order += 1
         booking = _booking(step)
+        for there in self._there:
+            there.made_at[_written(booking.created_at)] = booking.id
         body = self._world.rollers[step.venue].message(
             self._order, booking, Action.UPDATED, now=MONDAY + round(now() * SECOND)
         )
@@ -219,89 +234,6 @@ class _History:
             else:
                 return
 
-    # --- At Stampede ---
-
-    def _happen_there(self, step: AtStampede) -> None:
-        guests, at = self._stampede.peer.guests, iso(self._stampede.peer.clock())
-        if step.leaves:
-            for guest in [one for one in guests.by_id.values() if one.email == step.email]:
-                had = {name: guest.opt_in_at[name] is not None for name in CHANNELS}
-                self.model.left.append((now(), step.email, had))
-                guests.remove(guest)
-            return
-        guest, made = guests.upsert(step.email)
-        if made:
-            self.model.wishes.append((now(), step.email, "all", False))
-        guest.consent({step.channel: step.wanted}, "guest", at)
-        self.model.wishes.append((now(), step.email, step.channel, step.wanted))
-
-    def check_call(self, call: Call) -> None:
-        """Look at a request that arrives, before it has its effect."""
-        if not _is_guest(call):
-            return
-        body = msgspec.json.decode(call.body or b"")
-        email, record, said = body["email"], self._record(body), _consent(body)
-        guests = self._stampede.peer.guests.by_id.values()
-        guest = next((one for one in guests if one.email == email), None)
-        for name in CHANNELS:
-            if said[name] and not (guest and guest.opt_in_at[name]):
-                exists = guest is not None
-                if not any(
-                    self.model.may_say_yes(email, one, name, exists=exists, now=now())
-                    for one in self._records(body)
-                ):
-                    self.wrong.append(f"{now():.1f}: {email} is sent a yes for {name} by {record}")
-        had = [{one: guest.opt_in_at[one] is not None for one in CHANNELS}] if guest else []
-        had += [one.consent for one in [x for x in self.model.told if x.email == email][-1:]]
-        takes_back = any(one[name] and not said[name] for one in had for name in CHANNELS)
-        current = self.model.is_current(record, body.get("first"), body.get("phone"), now())
-        if "first" in body and not (current or takes_back or self.model.takes_back(record)):
-            self.wrong.append(f"{now():.1f}: {email} is told old details: {body}")
-
-    def note_told(self, call: Call, left: float, reply: Reply) -> None:
-        """Note that a guest's call was answered with success."""
-        if _is_guest(call) and reply.status in (200, 201) and _has_id(reply.body):
-            body = msgspec.json.decode(call.body or b"")
-            self.model.told.append(
-                Told(
-                    left=left,
-                    answered=now(),
-                    email=body["email"],
-                    record=self._record(body),
-                    consent=_consent(body),
-                )
-            )
-
-    def _record(self, body: dict[str, Any]) -> Record:
-        """Tell whose record a guest's call speaks for, as far as it can be told."""
-        return next(iter(self._records(body)), ("nobody", ""))
-
-    def _records(self, body: dict[str, Any]) -> list[Record]:
-        """Tell whose records a guest's call may speak for: it is in the name, if there is one.
-
-        An opt-out has none; it can be of any record with this e-mail that takes something back.
-        """
-        if "first" in body:
-            venue, customer, _ = body["first"].split()
-            return [(venue, customer)]
-        records = self.model.fetched
-        mine = [one for one, said in records.items() if said[-1][1].email == body["email"]]
-        return [one for one in mine if self.model.takes_back(one)]
-
-    def subjects(self, call: Call) -> set[str]:
-        """Name the guest and the booking that a call is about, as far as it tells."""
-        parts = urlsplit(call.url)
-        found: set[str] = set()
-        if parts.path.startswith("/v1/guests/"):
-            guest_id = parts.path.split("/")[3]
-            guest = self._stampede.peer.guests.by_id.get(guest_id)
-            found.add(guest.email if guest else guest_id)
-        found.update(parse_qs(parts.query).get("search", []))
-        if call.body and parts.path.startswith("/v1/"):
-            body = msgspec.json.decode(call.body)
-            found.update(body[one] for one in ("email", "event_id") if one in body)
-        return found
-
     # --- What happens to us ---
 
     async def _crash(self, uses: int, *, after: bool) -> None:
@@ -312,7 +244,8 @@ class _History:
         except TimeoutError:
             await machine.crash()
         self.model.crashes.append(now())
-        self._network.forget()
+        for there in self._there:
+            there.network.forget()
         await asyncio.sleep(_DOWN)
 
     async def _retry_by_hand(self) -> int:
@@ -320,16 +253,26 @@ class _History:
         at = machine.clock.now()
         if machine.outbox is None or machine.stages is None:
             return 0
-        events = [row[0] for row in await machine.rows(_PARKED.format("event"))]
-        deliveries = [row[0] for row in await machine.rows(_PARKED.format("delivery"))]
-        _ = await machine.outbox.repair.retry_events(events, now=at)
-        _ = await machine.outbox.repair.retry_deliveries(deliveries, now=at)
+        events = [row[0] for row in await machine.rows(_PARKED_EVENTS)]
+        parked = await machine.rows(_PARKED_DELIVERIES)
+        done = [row[0] for row in parked if self._is_done(*row[1:])]
+        again = [row[0] for row in parked if row[0] not in done]
+        repair = machine.outbox.repair
+        _ = await repair.retry_events(events, now=at)
+        _ = await repair.drop_deliveries(done, now=at)
+        _ = await repair.retry_deliveries(again, now=at)
         machine.stages.wake()
-        return len(events) + len(deliveries)
+        return len(events) + len(parked)
+
+    def _is_done(self, destination: str, booking: str, reason: str) -> bool:
+        """Look at Stampede whether a booking of unknown outcome is there."""
+        there = next(one for one in self._there if one.name == destination)
+        return reason == "unknown outcome" and there.registered[booking] > 0
 
     async def _become_quiet(self) -> None:
         """End all trouble, and let the time pass that everything takes."""
-        self._stampede.end_faults()
+        for there in self._there:
+            there.stampede.end_faults()
         for peer in self._peers().values():
             peer.outages = Outages()
         await asyncio.gather(*self._sending)
@@ -342,134 +285,10 @@ class _History:
                 return
         self.wrong.append(f"parks again: {await self._world.machine.rows(_WHY)}")
 
-    # --- In the end ---
-
-    def _differences(self) -> list[str]:
-        found: list[str] = []
-        for (venue, name), said in self.model.newest().items():
-            found += self._booking_differences(venue, name, said)
-        for email in sorted({one for record in self.model.versions
-                             for one in self.model.emails(record)}):  # fmt: skip
-            found += self._guest_differences(email)
-        return found
-
-    def _booking_differences(self, venue: str, name: str, said: Said) -> list[str]:
-        model, key = self.model, f"{venue}-{name}"
-        guests = self._stampede.peer.guests.by_id
-        there = {
-            one.guest.email: (one.body["status"], one.body["amount"])
-            for one in self._stampede.peer.bookings.all()
-            if one.body["event_id"] == key and one.guest.id in guests
-        }
-        if said.phase is Phase.DRAFT:
-            return []
-        last = model.since((venue, said.customer), said.came) if said.customer else []
-        holders = {one.email for one in last}
-        # Who changed the e-mail has become somebody else, and that one keeps what it had.
-        moved = {
-            email
-            for one in model.bookings[(venue, name)] if one.customer
-            for email in model.emails((venue, one.customer))
-            if model.changed_email((venue, one.customer))
-        }  # fmt: skip
-        wrong = [
-            f"{key} is still {what} at {who}"
-            for who, what in there.items()
-            if what[0] != "cancelled" and who not in holders and who not in moved
-        ]
-        if said.phase is Phase.CANCELLED:
-            wrong += [
-                f"{key} is {what} at {who}, though it is cancelled"
-                for who, what in there.items()
-                if what[0] != "cancelled" and who in holders and who not in moved
-            ]
-        if not last or not all(map(sendable, last)):
-            return wrong
-        if any(model.has_left(email, said.came) for email in holders if email):
-            return wrong
-        status = "cancelled" if said.phase is Phase.CANCELLED else "active"
-        held = [there[who] for who in there if who in holders]
-        if said.phase is Phase.CANCELLED and not held and (there or moved):
-            return wrong  # it was cancelled where it was told, and that guest may have left
-        right = [what for what in held if what[0] == status]
-        if said.phase is Phase.ACTIVE:
-            right = [what for what in right if what[1] == said.amount]
-        if not right:
-            wrong.append(f"{key} should be {status} {said.amount} at {holders}: {there}")
-        return wrong
-
-    def _guest_differences(self, email: str) -> list[str]:
-        model = self.model
-        guest = next(
-            (one for one in self._stampede.peer.guests.by_id.values() if one.email == email), None
-        )
-        allowed: set[tuple[str | None, str | None]] = set()
-        must = False
-        for record in model.versions:
-            came = [
-                said.came for (where, _), said in model.newest().items()
-                if (where, said.customer) == record and said.phase is Phase.ACTIVE
-            ]  # fmt: skip
-            last = model.since(record, max(came) if came else 0.0)
-            if not all(sendable(one) and one.email == email for one in last):
-                last = model.since(record, 0.0)  # what was told before may have stayed
-            allowed |= {(one.first, one.phone) for one in last if one.email == email}
-            certain = all(sendable(one) and one.email == email for one in last)
-            must |= bool(came) and certain and not model.has_left(email, max(came, default=0.0))
-        if not must:
-            return []
-        if guest is None:
-            return [f"{email} is not at Stampede"]
-        wrong = []
-        if (guest.profile.get("first"), guest.profile.get("phone")) not in allowed:
-            wrong.append(f"{email} is {guest.profile}, not one of {allowed}")
-        for name in CHANNELS:
-            wanted = model.wanted(email, name)
-            if wanted is not None and bool(guest.opt_in_at[name]) is not wanted:
-                wrong.append(f"{email} has {name} {not wanted}, which ROLLER has changed")
-        return wrong
-
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._sending.add(task)
         task.add_done_callback(self._sending.discard)
-
-
-class _Heard(Network):
-    """The network, overheard."""
-
-    def __init__(self, history: _History) -> None:
-        world = history.world
-        super().__init__(
-            self._take,
-            world.dice("network"),
-            latency=world.setup.stampede,
-            outages=Outages(),
-        )
-        self._history = history
-        self._stampede: SimulatedStampede = world.stampedes[_HERE]
-        self._calls: dict[int, set[str]] = {}
-
-    async def send(self, call: Call) -> Reply:
-        left, subjects = now(), self._history.subjects(call)
-        for others in self._calls.values():
-            if both := others & subjects:
-                self._history.wrong.append(f"{left:.1f}: two requests under way for {both}")
-        self._calls[id(call)] = subjects
-        try:
-            reply = await super().send(call)
-        finally:
-            self._calls.pop(id(call), None)
-        self._history.note_told(call, left, reply)
-        return reply
-
-    async def _take(self, call: Call) -> Reply:
-        self._history.check_call(call)
-        return await self._stampede.take(call)
-
-    def forget(self) -> None:
-        """Forget what is under way: nobody waits for it any more."""
-        self._calls.clear()
 
 
 class _Telling(SimulatedRoller):
@@ -489,19 +308,17 @@ class _Telling(SimulatedRoller):
         return guest
 
 
-_PARKED = "SELECT id FROM {} WHERE state = 'parked'"
-_WHY = "SELECT id, kind, reason FROM delivery WHERE state = 'parked'"
+_PARKED_DELIVERIES = """
+    SELECT id, destination, booking, reason FROM delivery WHERE state = 'parked'
+"""
+_PARKED_EVENTS = "SELECT id FROM event WHERE state = 'parked'"
+_WHY = "SELECT what, id, reason FROM parked"
 _LEFT = """
     SELECT 'e' || id, state, reason FROM event WHERE state IN ('waiting', 'processing')
     UNION ALL
     SELECT 'd' || id, kind || ' ' || state, reason FROM delivery
     WHERE state IN ('waiting', 'sending')
 """
-
-
-def now() -> float:
-    """Tell the time."""
-    return asyncio.get_running_loop().time()
 
 
 def _booking(step: Book) -> Booking:
@@ -514,20 +331,11 @@ def _booking(step: Book) -> Booking:
         phase=step.phase,
         status=_STATUS[step.phase],
         total=Decimal(step.amount),
+        created_at=_MADE + _BOOKINGS.index((step.venue, step.booking)) * timedelta(seconds=1),
     )
 
 
-def _is_guest(call: Call) -> bool:
-    return call.method == "POST" and urlsplit(call.url).path == "/v1/guests"
-
-
-def _consent(body: dict[str, Any]) -> dict[str, bool]:
-    privacy = body["privacy"]
-    return {"data": privacy["data"], **privacy["marketing"]}
-
-
-def _has_id(body: bytes) -> bool:
-    try:
-        return "id" in msgspec.json.decode(body)
-    except (msgspec.DecodeError, TypeError):
-        return False
+def _written(at: datetime | None) -> str:
+    """Write a time as a registration has it."""
+    assert at is not None
+    return at.isoformat(timespec="milliseconds").replace("+00:00", "Z")

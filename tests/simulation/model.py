@@ -4,7 +4,7 @@ Times are seconds of the simulation. A guest record is named by venue and custom
 e-mail.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
@@ -48,9 +48,10 @@ class Told:
 
 @dataclass
 class Model:
-    """All that happened so far."""
+    """All that happened so far at some venues, and at one Stampede that is told of them."""
 
-    trusting: bool
+    trusting: bool = False
+    venues: Sequence[str] = ()
     #: Each record's details, and since when they are so; and when ROLLER told us which.
     versions: dict[Record, list[tuple[float, Guest]]] = field(default_factory=dict)
     fetched: dict[Record, list[tuple[float, Guest]]] = field(default_factory=dict)
@@ -62,13 +63,30 @@ class Model:
     wishes: list[tuple[float, str, str, bool]] = field(default_factory=list)
     left: list[tuple[float, str, dict[str, bool]]] = field(default_factory=list)
 
+    def beside(self, venues: Sequence[str]) -> "Model":
+        """Make the model of another Stampede: what happens at ROLLER and to us happens to both."""
+        return Model(
+            trusting=self.trusting,
+            venues=venues,
+            versions=self.versions,
+            fetched=self.fetched,
+            bookings=self.bookings,
+            crashes=self.crashes,
+            set_back=self.set_back,
+        )
+
+    @property
+    def records(self) -> list[Record]:
+        """All guest records of these venues."""
+        return [one for one in self.versions if one[0] in self.venues]
+
     # --- What may be sent ---
 
     def may_say_yes(
         self, email: str, record: Record, channel: str, *, exists: bool, now: float
     ) -> bool:
         """Tell whether a yes may be sent to a guest who has a no at Stampede, or is not there."""
-        if any(self._newly_said(one, email, channel, now) for one in self.versions):
+        if any(self._newly_said(one, email, channel, now) for one in self.records):
             return True
         if any(
             now - at <= FRESH + SLACK + self.stretched(now) for at in self._just(email, channel)
@@ -158,6 +176,7 @@ class Model:
         return {
             booking: max(said, key=lambda one: (one.at, one.order))
             for booking, said in self.bookings.items()
+            if booking[0] in self.venues
         }
 
     def since(self, record: Record, at: float) -> list[Guest]:
@@ -179,7 +198,7 @@ class Model:
 
     def wanted(self, email: str, channel: str) -> bool | None:
         """Give what a channel must be in the end; None where more than one thing may be."""
-        found = {self._wanted(record, email, channel) for record in self.versions}
+        found = {self._wanted(record, email, channel) for record in self.records}
         return next(iter(found - {None}), None) if len(found - {None}) == 1 else None
 
     def _wanted(self, record: Record, email: str, channel: str) -> bool | None:
@@ -187,14 +206,35 @@ class Model:
         value = self._settled(record, email, channel)
         if value is None or not self._is_change(record, email, channel, value):
             return None
-        others = [one for one in self.versions if one != record and email in self.emails(one)]
-        wishes = [(what, wanted) for _, who, what, wanted in self.wishes if who == email]
-        if value is Consent.YES:
-            # Whoever says something else may have said it later.
-            return None if others or wishes or self.has_left(email, 0.0) else True
-        again = any(what in {channel, "all"} for what, _ in wishes)
-        again |= any(self._ever(one, Consent.YES) for one in others)
-        return None if again else False
+        if value is Consent.NO:
+            return None if self._may_want_it_again(record, email, channel) else False
+        # Whoever says something else may have said it later.
+        others = [one for one in self.records if one != record and email in self.emails(one)]
+        wishes = [who for _, who, _, _ in self.wishes if who == email]
+        return None if others or wishes or self.has_left(email, 0.0) else True
+
+    def _may_want_it_again(self, record: Record, email: str, channel: str) -> bool:
+        """Tell whether anybody may have said yes besides this record."""
+        others = [one for one in self.records if one != record and email in self.emails(one)]
+        return any(self._ever(one, Consent.YES) for one in others) or any(
+            who == email and what in {channel, "all"} for _, who, what, _ in self.wishes
+        )
+
+    def has_heard_no(self, email: str, channel: str) -> bool:
+        """Tell whether a record took back what was told, by what ROLLER has told us last.
+
+        On whatever occasion that was, and for whichever Stampede.
+        """
+        return any(self._took_back(record, email, channel) for record in self.records)
+
+    def _took_back(self, record: Record, email: str, channel: str) -> bool:
+        fetched = self.fetched.get(record, [])
+        turned = _since_when_no(fetched, channel)
+        if turned is None or {one.email for _, one in fetched} != {email}:
+            return False
+        return self._was_told(record, email, channel, turned, Consent.YES) and not (
+            self._may_want_it_again(record, email, channel)
+        )
 
     def _settled(self, record: Record, email: str, channel: str) -> Consent | None:
         """Give what a record says since its newest booking came; None unless it is one thing."""
@@ -221,11 +261,17 @@ class Model:
             if at > max(before) and _field(one, channel) is value
         )
         contrary = Consent.NO if value is Consent.YES else Consent.YES
+        return self._was_told(record, email, channel, turned, contrary)
+
+    def _was_told(
+        self, record: Record, email: str, channel: str, before: float, value: Consent
+    ) -> bool:
+        """Tell whether Stampede must have been told this of a record by then."""
         return any(
             (one.record, one.email) == (record, email)
-            and one.answered < turned
-            and self._only(record, channel, one.left, contrary)
-            for one in self._known(turned)
+            and one.answered < before
+            and self._only(record, channel, one.left, value)
+            for one in self._known(before)
         )
 
     def _only(self, record: Record, channel: str, left: float, value: Consent) -> bool:
@@ -237,6 +283,16 @@ class Model:
         return any(
             value in (one.consent.email, one.consent.sms) for _, one in self.versions[record]
         )
+
+
+def _since_when_no(fetched: Sequence[tuple[float, Guest]], channel: str) -> float | None:
+    """Tell when a record came to say the no that it said last; None if that is no no."""
+    since = None
+    for at, one in reversed(fetched):
+        if _field(one, channel) is not Consent.NO:
+            return since
+        since = at
+    return None  # it never said anything else
 
 
 def sendable(guest: Guest) -> bool:

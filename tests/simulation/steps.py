@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from pipeline.model import Consent, Phase
 from pipeline.sandbox.faults import Fault
+from pipeline.simulation.world import Receiver
 
 VENUES = ("venue-0", "venue-1")
 EMAILS = ("ada@example.com", "bea@example.com", "cyd@example.com")
@@ -45,6 +46,8 @@ class AtStampede(Struct, frozen=True, kw_only=True):
     """A guest says what they want at Stampede itself, or leaves."""
 
     email: str
+    #: Which Stampede; the second is the first where there is but one.
+    there: int = 0
     channel: Literal["data", "email", "sms"] = "email"
     wanted: bool = False
     leaves: bool = False
@@ -54,6 +57,7 @@ class Spoil(Struct, frozen=True, kw_only=True):
     """Stampede's next answers are spoilt."""
 
     fault: Fault
+    there: int = 0
 
 
 class Outage(Struct, frozen=True, kw_only=True):
@@ -84,6 +88,8 @@ class SetClock(Struct, frozen=True, kw_only=True):
 class RevokeTokens(Struct, frozen=True, kw_only=True):
     """Stampede forgets the tokens that it gave: 401."""
 
+    there: int = 0
+
 
 class RetryByHand(Struct, frozen=True, kw_only=True):
     """A person retries all that is parked."""
@@ -107,6 +113,7 @@ class Case(Struct, frozen=True, kw_only=True):
     """A whole history: each step, and the seconds that pass after it."""
 
     first_contact: Literal["check", "trust"] = "check"
+    receivers: tuple[Receiver, ...] = (Receiver(),)
     seed: int = 0
     guests: tuple[Change, ...]
     steps: tuple[tuple[Step, float], ...]
@@ -147,14 +154,19 @@ def _changes(venue: str, customer: str) -> st.SearchStrategy[Change]:
 
 _booked = st.one_of(_books("venue-0", "b0"), _books("venue-0", "b1"), _books("venue-1", "b0"))
 _changed = st.one_of(*(_changes(*record) for record in RECORDS))
+_where = st.integers(0, 1)
 _there = st.builds(
     AtStampede,
     email=st.sampled_from(EMAILS),
+    there=_where,
     channel=st.sampled_from(("data", "email", "sms")),
     wanted=st.booleans(),
     leaves=st.sampled_from((*(False for _ in range(7)), True)),
 )
-_PATHS = ("", "/v1/guests", "/v1/guests/…/booking", "/v1/guests/…/tags", "/oauth")
+_PATHS = (
+    *("", "/v1/guests", "/v1/guests/…/booking", "/v1/guests/…/tags", "/oauth"),
+    "/registration",
+)
 
 
 def _fault(kinds: str, *, after: bool) -> st.SearchStrategy[Fault]:
@@ -174,6 +186,7 @@ _spoilt = st.builds(
     Spoil,
     fault=_fault("400 401 403 429", after=False)
     | _fault("500 503 timeout reset garbage", after=True),
+    there=_where,
 )
 
 
@@ -192,14 +205,14 @@ _step = _often(
         2,
         st.builds(
             Outage,
-            peer=st.sampled_from((*VENUES, "stampede-0", "stampede-0")),
+            peer=st.sampled_from((*VENUES, "stampede-0", "stampede-1")),
             seconds=st.sampled_from((2.0, 100.0, 1200.0, 20_000.0)),
         ),
     ),
     (1, st.builds(Crash, uses=st.integers(0, 25), after=st.booleans(), reboots=st.booleans())),
     (1, st.just(Restart())),
     (1, st.builds(SetClock, seconds=st.sampled_from((-7200.0, -600.0, -5.0, 5.0, 600.0, 7200.0)))),
-    (1, st.just(RevokeTokens())),
+    (1, st.builds(RevokeTokens, there=_where)),
     (1, st.just(RetryByHand())),
 )
 _pause = st.sampled_from((0.0, 0.0, 0.2, 1.0, 3.0, 30.0, 300.0, 1000.0, 5000.0))
@@ -253,11 +266,24 @@ _steps = st.lists(
 ).map(lambda parts: tuple(step for part in parts for step in part))
 
 
+_REGISTERS = Receiver(mode="registration")
+#: Most often what most have: one Stampede for all venues.
+_RECEIVERS = (
+    *((Receiver(),) for _ in range(4)),
+    *((Receiver(), Receiver()) for _ in range(2)),
+    *((Receiver(), _REGISTERS) for _ in range(2)),
+    (_REGISTERS,),
+    (Receiver(venues=("venue-0",)), Receiver(venues=("venue-1",))),
+    (Receiver(), Receiver(mode="registration", venues=("venue-0",))),
+)
+
+
 def cases() -> st.SearchStrategy[Case]:
     """Draw histories of some fifty steps at most."""
     return st.builds(
         Case,
         first_contact=st.sampled_from(("check", "trust")),
+        receivers=st.sampled_from(_RECEIVERS),
         seed=st.integers(0, 3),
         guests=st.tuples(*(_first(*record) for record in RECORDS)),
         steps=_steps,

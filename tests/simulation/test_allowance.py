@@ -7,7 +7,7 @@ import pytest
 from pipeline.sandbox.faults import Fault
 from pipeline.simulation.mishaps import Mishaps
 from pipeline.simulation.network import Latency
-from pipeline.simulation.world import Setup
+from pipeline.simulation.world import Receiver, Setup
 from tests.simulation.experiments import (
     keep_the_allowance,
     lesser_shares,
@@ -79,7 +79,9 @@ def test_visits_and_tags_have_one_slot_in_ten_of_every_window() -> None:
 
 def test_a_venue_that_floods_leaves_the_others_their_turn() -> None:
     """One venue's import is no other venue's trouble."""
-    setup = Setup(seed=1, venues=10, destinations=2, first_contact="trust", tags=())
+    setup = Setup(
+        seed=1, venues=10, receivers=(Receiver(), Receiver()), first_contact="trust", tags=()
+    )
     alone, flooded = (
         others_wait(setup, hours=3.0, per_hour=1.0, flood=flood) for flood in (0, 200)
     )

@@ -2,11 +2,13 @@
 
 import os
 
+import msgspec
 import pytest
 from hypothesis import HealthCheck, given, settings
 
 from pipeline.model import Consent, Phase
 from pipeline.sandbox.faults import Fault
+from pipeline.simulation.world import Receiver
 from tests.simulation.history import play
 from tests.simulation.steps import (
     EMAILS,
@@ -15,7 +17,9 @@ from tests.simulation.steps import (
     Book,
     Case,
     Change,
+    Crash,
     Outage,
+    Restart,
     SetClock,
     Spoil,
     Step,
@@ -120,6 +124,16 @@ def test_who_left_stampede_is_made_again_with_the_next_booking() -> None:
     assert play(_history((_book(), 1000.0), (leaves, 0.0), (_book(), 30.0))) == []
 
 
+@pytest.mark.parametrize(
+    "booked", [_book("c1"), _book("c1", phase=Phase.CANCELLED)], ids=["moves", "is called off"]
+)
+def test_a_booking_of_who_left_stampede_comes_to_an_end_with_a_child(booked: Book) -> None:
+    """It is the same e-mail, and a child is not looked up."""
+    child = Change(venue="venue-0", customer="c1", email=EMAILS[0], minor=True)
+    leaves = AtStampede(email=EMAILS[0], leaves=True)
+    assert play(_history((child, 0.0), (_book(), 1000.0), (leaves, 0.0), (booked, 30.0))) == []
+
+
 def test_details_that_waited_through_an_outage_are_fetched_again() -> None:
     """Whoever changed them meanwhile has told ROLLER, and ROLLER nobody."""
     outage = Outage(peer="stampede-0", seconds=3000.0)
@@ -159,3 +173,39 @@ def test_an_old_no_for_email_says_nothing_of_sms() -> None:
         (_book("c1", booking="b1"), 1000.0),
     )
     assert play(Case(seed=0, guests=guests, steps=steps)) == []
+
+
+@pytest.mark.parametrize("mode", ["api", "registration"])
+def test_an_opt_out_that_one_stampede_finds_reaches_the_other(mode: str) -> None:
+    """ROLLER sends no message of it, and no booking may ever come again."""
+    told = Receiver(mode=mode)  # type: ignore[arg-type]
+    history = _history(
+        (_say(_YES), 0.0),
+        (_book(), 1000.0),
+        (Outage(peer="stampede-0", seconds=4000.0), 0.0),
+        (Change(venue="venue-0", customer="c0", named_anew=True), 0.0),
+        (_book(booking="b1"), 1000.0),
+        (_say(_NO), 5000.0),
+    )
+    for receivers in ((Receiver(), told), (told, Receiver())):
+        assert play(msgspec.structs.replace(history, receivers=receivers)) == []
+
+
+@pytest.mark.parametrize("kind", ["timeout", "reset", "garbage"])
+@pytest.mark.parametrize("after", [False, True])
+def test_a_registration_whose_answer_is_lost_is_counted_once(kind: str, *, after: bool) -> None:
+    """Only a person can look whether it was, and then it is counted, or not again."""
+    lost = Fault(kind=kind, path="/registration", count=1, after=after)
+    history = _history(
+        (Spoil(fault=lost), 0.0), (_book(), 60.0), (_book(amount=11), 60.0), (Restart(), 0.0)
+    )
+    receivers = (Receiver(mode="registration"),)
+    assert play(msgspec.structs.replace(history, receivers=receivers)) == []
+
+
+@pytest.mark.parametrize("after", [0.3, 0.9, 1.0, 1.1, 1.2, 1.5])
+def test_a_crash_registers_nothing_twice(after: float) -> None:
+    """The request may be on its way, at Stampede, or its answer under way."""
+    history = _history((_book(), after), (Crash(), 60.0), (_book(), 60.0))
+    receivers = (Receiver(mode="registration"), Receiver())
+    assert play(msgspec.structs.replace(history, receivers=receivers)) == []

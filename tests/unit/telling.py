@@ -23,6 +23,7 @@ from pipeline.model import Booking, Guest
 from pipeline.outbox import Intent
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.plugin import Call, Reply, VenueDetails
+from pipeline.refresh import Refresher
 from pipeline.settings import Duration, Secret
 from pipeline.tell import Teller
 from pipeline.wire import current_recorder
@@ -128,14 +129,15 @@ async def telling(
     traits = {"leeds": SourceTraits(venue=venue, adults_only=True)}
     async with open_outbox(path) as outbox:
         budget = Budget(made.rate_limit, clock)
+        means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
         policy = RetryPolicy(first=Duration(2), max=Duration(3600))
         teller = Teller(
             "stampede",
             Stampede("stampede", made, peer),
             budget=budget,
             lane=Lane(policy, clock, random.Random(1)),
-            means=Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log),
-            fetchers={},
+            means=means,
+            refresher=Refresher(means, {}, {}, {}),
         )
         yield Told(
             outbox=outbox,

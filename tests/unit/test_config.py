@@ -499,6 +499,24 @@ def test_a_source_that_goes_nowhere_is_warned_of(loaded: Loader) -> None:
     assert warning.startswith("sources.york: no destination takes it")
 
 
+@pytest.mark.parametrize(
+    ("limit", "every"),
+    [
+        ('{ requests = 1, per = "15m" }', "15 min"),
+        ('{ requests = 10, per = "24h" }', "2 h"),
+        ('{ requests = 1, per = "14m" }', None),
+        ('{ requests = 2, per = "15m" }', None),
+    ],
+)
+def test_an_allowance_that_makes_answers_old_before_they_are_used_is_warned_of(
+    loaded: Loader, limit: str, every: str | None
+) -> None:
+    """Whoever unsubscribes between two requests is not asked a third time."""
+    warnings = list(loaded(f"{_LEAST}\nrate_limit = {limit}\n").warnings())
+    told = f"destinations.stampede.rate_limit: a request every {every} is so few that"
+    assert [one.startswith(told) for one in warnings] == ([True] if every else [])
+
+
 def test_no_secret_shows_in_a_configuration(loaded: Loader) -> None:
     """It is printed while debugging."""
     shown: Any = repr(loaded(_WHOLE))

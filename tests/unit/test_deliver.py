@@ -23,6 +23,7 @@ from pipeline.log import Log
 from pipeline.means import Means
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.plugin import Call, Reply, VenueDetails
+from pipeline.refresh import Refresher
 from pipeline.settings import Duration, Secret
 from tests.outbox.support import GUEST, claimed, look
 from tests.waiting import until
@@ -80,13 +81,14 @@ async def test_a_mistake_of_ours_is_the_lanes_trouble_and_is_tried_again_later(
         venues={"leeds": Serial("A1B2C3D4E5F6")},
     )
     traits = {"leeds": SourceTraits(venue=VenueDetails(), adults_only=True)}
+    means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
     deliverer = Deliverer(
         "stampede",
         Stampede("stampede", settings, session),
         budget=Budget(settings.rate_limit, clock),
         lane=Lane(_QUICK, clock, random.Random(1)),
-        means=Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log),
-        fetchers={},
+        means=means,
+        refresher=Refresher(means, {}, {}, {}),
         owed=Feed(10),
     )
     async with asyncio.TaskGroup() as tasks:

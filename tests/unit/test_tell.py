@@ -7,10 +7,13 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.clock import SECOND
 from pipeline.errors import NoAnswer
 from pipeline.model import Consent, DeliveryKind, DeliveryState, Guest, GuestConsent, ToldGuest
 from pipeline.outbox.backup import back_up, restoring
 from pipeline.plugin import Call, Reply
+from pipeline.settings import Duration, RateLimit
+from tests.fakes import FakeClock
 from tests.outbox.support import T0, arrival, intent, look
 from tests.unit import made
 from tests.unit.telling import TOKEN, Told, reply, telling
@@ -59,6 +62,29 @@ async def test_no_answer_to_any_call_shows_the_guest_or_the_token(
     shown = [said, *(repr(look(path, f"SELECT * FROM {v}")) for v in ("deliveries", "attempts"))]
     assert [_MARKERS.findall(one) for one in shown] == [[], [], []]
     assert all("is blocked" in one for one in shown), "the rest of the words is what people need"
+
+
+@pytest.mark.parametrize("per", [900, 7200])
+async def test_one_request_in_a_window_is_enough_to_tell_of_a_guest(
+    tmp_path: Path, per: int
+) -> None:
+    """What was looked up would be too old in the next one, and be looked up for ever."""
+    clock = FakeClock(now=T0)
+    limit = RateLimit(requests=1, per=Duration(per), reserve=0)
+    async with telling(
+        tmp_path / "outbox.db", clock, rate_limit=limit, first_contact="check"
+    ) as told:
+        told.peer.answer = lambda call: reply(
+            200, {"id": "g-1"} if call.method == "POST" else {"data": []}
+        )
+        of_guest = intent(DeliveryKind.GUEST, customer=_GUEST.customer)
+        await told.owe(made.booking(), of_guest, key="1", guest=_GUEST)
+        for _ in range(2):
+            assert await told.tell()
+            assert not told.budget.left()
+            clock.advance(told.budget.window / SECOND)
+            await told.outbox.events.learn_guest("leeds", _GUEST, fetched_at=clock.now())
+    assert [call.method for call in told.peer.calls] == ["GET", "POST"]
 
 
 async def test_who_held_a_booking_before_is_not_shown_either(tmp_path: Path) -> None:

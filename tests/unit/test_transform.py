@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline.clock import micros
+from pipeline.clock import SECOND, micros
 from pipeline.errors import Reject, Retry, Skip
 from pipeline.guest import FRESH, person
 from pipeline.model import (
@@ -183,6 +183,19 @@ def test_consent_that_was_told_is_told_on() -> None:
     assert isinstance(again.told, ToldGuest)
     assert again.told.consent is not None
     assert [said.email for said in again.told.consent.behind.values()] == [YES]
+
+
+@pytest.mark.parametrize(
+    ("spacing", "age", "asks"),
+    [(9, 900, False), (9, 901, True), (901, 950, False), (901, 962, True), (7200, 7260, False)],
+)
+def test_what_a_destination_said_lasts_until_the_next_request_may_go(
+    spacing: int, age: int, *, asks: bool
+) -> None:
+    """And else for a quarter of an hour, in which a guest may change their mind there."""
+    told = _seen(_known_guest(payload_hash="of before"), at=NOON - age * SECOND)
+    step = _sent(GUEST, facts(told_guest=told, spacing=spacing * SECOND))
+    assert step.request.method == ("GET" if asks else "POST")
 
 
 @pytest.mark.parametrize("wary", [False, True])
