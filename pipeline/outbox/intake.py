@@ -99,6 +99,8 @@ class SqliteIntake:
         load = self._load
         if load is None or not load.open:
             load = self._load = self._hand_in()
+        else:
+            self._writer.joined()
         self._last_id += 1
         done: asyncio.Future[Receipt] = asyncio.get_running_loop().create_future()
         load.add(row, done)

@@ -29,6 +29,10 @@ Unit = Callable[[sqlite3.Connection], _T]
 #: Units in one transaction at most, so that a commit's wait stays short.
 _MOST_UNITS = 256
 
+#: With so many a transaction begins at once: more would save little, and leave the loop nothing to
+#: do while they are on their way to the disk.
+_ENOUGH = 64
+
 #: Commits of 64 webhooks each bring the WAL to some 6 MB: what is written twice stays in the
 #: processor's cache, and the wait for a checkpoint short.
 _COMMITS_TO_CHECKPOINT = 32
@@ -74,6 +78,9 @@ class Writer:
         self._waiting: list[_Job] = []
         self._wake = asyncio.Event()
         self._closed = False
+        #: How much has been handed in since the last transaction began: units, and what has joined
+        #: one.
+        self._handed_in = 0
         self._since_checkpoint = 0
         #: Called for each transaction, with its seconds and the rows that it changed.
         self.watch: Callable[[float, int], None] = lambda *_: None
@@ -99,8 +106,13 @@ class Writer:
             raise OutboxUnavailable(msg)
         done: asyncio.Future[_T] = asyncio.get_running_loop().create_future()
         self._waiting.append(_Job(unit, done, begins, committed))
+        self._handed_in += 1
         self._wake.set()
         return done
+
+    def joined(self) -> None:
+        """Take note that a unit which has not begun has grown by one more thing to store."""
+        self._handed_in += 1
 
     async def do(self, unit: Unit[_T]) -> _T:
         """Run a unit and give its result once it is on disk; see `submit`."""
@@ -113,6 +125,7 @@ class Writer:
                 self._wake.clear()
                 await self._wake.wait()
                 continue
+            await self._gather()
             batch: Sequence[_Job] = self._waiting[:_MOST_UNITS]
             del self._waiting[:_MOST_UNITS]
             while batch:
@@ -123,6 +136,19 @@ class Writer:
         """Take no more units; `run` ends when all are written."""
         self._closed = True
         self._wake.set()
+
+    async def _gather(self) -> None:
+        """Let the loop turn, before a transaction begins, for as long as each turn brings more.
+
+        A transaction costs a flush and some 0.2 ms of the processor, however little is in it. If it
+        began at once, the answers of the last one would bring two: one for the first to send more,
+        and one for all others, who come while that one is on its way to the disk.
+        """
+        before = 0
+        while before < self._handed_in < _ENOUGH:
+            before = self._handed_in
+            await asyncio.sleep(0)
+        self._handed_in = 0
 
     async def _commit(self, batch: Sequence[_Job]) -> Sequence[_Job]:
         """Write a batch; give those to be written anew because one among them failed by itself."""

@@ -26,6 +26,18 @@ async def test_many_at_once_are_stored_once_each(outbox: SqliteOutbox, path: Pat
     conserved(path)
 
 
+async def test_messages_of_many_turns_share_a_commit(outbox: SqliteOutbox) -> None:
+    """Connections are read one after the other; a flush for each of them is too many."""
+    commits: list[int] = []
+    outbox.watch(lambda _, rows: commits.append(rows))
+    waiting = []
+    for n in range(20):
+        waiting.append(outbox.intake.accept(arrival(str(n))))
+        await asyncio.sleep(0)
+    await asyncio.gather(*waiting)
+    assert len(commits) == 1
+
+
 async def test_a_repetition_is_recognised_after_a_restart(path: Path) -> None:
     """ROLLER repeats for four days, and daemons are updated meanwhile."""
     for n in range(3):

@@ -51,6 +51,28 @@ async def test_units_that_wait_together_share_a_commit(path: Path) -> None:
     assert len([sql for sql in commits if sql.startswith("COMMIT")]) == 1
 
 
+async def test_what_comes_turn_after_turn_shares_a_commit(path: Path) -> None:
+    """The loop reads some connections in each turn; a flush for each of them is too many."""
+    async with running(path) as writer:
+        for commits in range(5):
+            units: list[asyncio.Future[int]] = []
+            for _ in range(20):
+                units.append(writer.submit(_insert))
+                await asyncio.sleep(0)
+            await asyncio.gather(*units)
+            assert writer.commits == commits + 1
+
+
+async def test_under_a_flood_no_one_waits_for_its_end(path: Path) -> None:
+    """Whoever came first would be answered last, and that too late."""
+    async with running(path) as writer:
+        first = writer.submit(_insert)
+        async with asyncio.timeout(10):
+            while not first.done():
+                writer.joined()
+                await asyncio.sleep(0)
+
+
 async def test_a_unit_that_fails_takes_no_other_with_it(path: Path) -> None:
     """One bad row must not lose ninety-nine good ones."""
     async with writing(path) as connection:
