@@ -21,6 +21,7 @@ from pipeline.model import (
     ToldConsent,
 )
 from pipeline.settings import RateLimit
+from pipeline.subscription import Subscriptions
 from pipeline.visit import Visit
 
 #: An access token that a header can carry: RFC 6749 appendix A.12, without spaces.
@@ -88,6 +89,10 @@ class ListedVenue(Struct, frozen=True, kw_only=True):
 
 class Source(Protocol):
     """A place where bookings come from."""
+
+    @property
+    def subscriptions(self) -> Subscriptions | None:
+        """What can be done about its webhooks; None where that is nothing."""
 
     def envelope(self, body: bytes) -> Envelope:
         """Read the outside of a message; Unreadable says what is wrong."""

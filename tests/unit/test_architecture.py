@@ -25,6 +25,7 @@ _PLUGIN_KIT = (
     "pipeline.plugin",
     "pipeline.redact",
     "pipeline.settings",
+    "pipeline.subscription",  # what a source says of its webhooks
     "pipeline.visit",
 )
 _PURE = (

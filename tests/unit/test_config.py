@@ -343,11 +343,21 @@ def test_a_mapped_source_must_be_there(refused: Refused) -> None:
     }
 
 
-def test_public_url_must_be_https(refused: Refused) -> None:
-    """ROLLER sends to nothing else."""
-    line = 'webhook_key = "k"\npublic_url = "http://hooks.example.com"'
+@pytest.mark.parametrize("host", ["hooks.example.com", "127.0.0.1:8080"])
+def test_public_url_must_be_https(refused: Refused, host: str) -> None:
+    """ROLLER sends to nothing else, and its own machine is not this one."""
+    line = f'webhook_key = "k"\npublic_url = "http://{host}"'
     text = _LEAST.replace('webhook_key = { env = "ROLLER_LEEDS_WEBHOOK_KEY" }', line)
     assert list(refused(text)) == ["sources.leeds.public_url"]
+
+
+def test_a_simulated_roller_on_this_machine_may_send_to_it_by_http(loaded: Loader) -> None:
+    """As the sandbox does; nobody else could use that address."""
+    line = 'webhook_key = "k"\npublic_url = "http://127.0.0.1:8080"'
+    text = _LEAST.replace('webhook_key = { env = "ROLLER_LEEDS_WEBHOOK_KEY" }', line)
+    text = text.replace('type = "roller"', 'type = "roller"\nbase_url = "http://localhost:9101"')
+    leeds = loaded(text).sources["leeds"]
+    assert leeds.webhook_url("leeds") == "http://127.0.0.1:8080/webhooks/leeds"
 
 
 def test_a_key_without_a_name_is_refused(refused: Refused) -> None:
@@ -467,12 +477,11 @@ def test_a_secret_in_plain_text_works_and_is_warned_of(
 
 
 def test_what_is_given_and_has_no_effect_yet_is_warned_of(loaded: Loader) -> None:
-    """Whoever wrote it relies on it: an address to register at, say."""
+    """Whoever wrote it relies on it."""
     warned = [warning.partition(": ") for warning in loaded(_WHOLE).warnings()]
     assert [(path, sentence) for path, _, sentence in warned if path != "alerts"] == [
         (path, "has no effect in this version")
         for path in (
-            "sources.leeds.public_url",
             "sources.leeds.reconcile",
             "sources.leeds.products",
             "destinations.stampede.registration_path",

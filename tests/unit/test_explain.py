@@ -177,8 +177,8 @@ _GIVERS = {
     "Outdated": "waiting",
     "NotYet": "waiting",
 }
-#: Modules whose reasons are of no row: what commands say, and how a venue is asked for.
-_ELSEWHERE = {"cli", "sandbox", "preview.py", "inquire.py", "venues.py"}
+#: Modules whose reasons are of no row: what commands say, how venues and webhooks are asked for.
+_ELSEWHERE = {"cli", "sandbox", "preview.py", "inquire.py", "venues.py", "subscriber.py"}
 
 #: Made of another's: a Gone is a failed answer, and what the lane gives is tried below.
 _HANDED_ON = {"fail(reply, call).reason", "_unexpected(exc)"}

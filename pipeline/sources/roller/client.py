@@ -6,37 +6,24 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from pipeline.errors import (
-    Failure,
-    LaneFailure,
-    Reject,
-    Retry,
-    Throttled,
-    Unauthorized,
-    Unreadable,
-)
+from pipeline.errors import Failure, LaneFailure, Reject, Retry, Unauthorized, Unreadable
 from pipeline.findings import Finding
 from pipeline.flight import SharedFetch
 from pipeline.model import Booking, Envelope, Event, Guest
 from pipeline.plugin import AccessToken, Call, ListedVenue, Reply, Session, VenueDetails
 from pipeline.sources.roller.examination import Examination
+from pipeline.sources.roller.failures import failure
 from pipeline.sources.roller.guests import read_guest
 from pipeline.sources.roller.messages import read_booking, read_booking_detail, read_envelope
 from pipeline.sources.roller.settings import RollerSettings
+from pipeline.sources.roller.subscriber import Subscriber
 from pipeline.sources.roller.venue import read_listed_venue, read_venue
+from pipeline.subscription import Subscriptions
 
 _OK = 200
 _UNAUTHORIZED = 401
 _FORBIDDEN = 403
 _NOT_FOUND = 404
-_THROTTLED = 429
-#: Endpoints that ask for one thing, which may be forbidden while the others are not.
-_OF_ONE = {"/guests", "/bookings"}
-_AGAIN = {408, 425, *range(500, 600)}
-
-#: "Exceeding the limit → a cooling-off penalty of 60 seconds": ROLLER's documentation.
-_COOLING_OFF = 60.0
-
 #: "Generally 24 hours": ROLLER's documentation, for an answer that does not say.
 _TOKEN_LIFE = 86_400.0
 
@@ -64,6 +51,11 @@ class Roller:
         self._settings = settings
         self._session = session
         self._token_fetch = SharedFetch()
+
+    @property
+    def subscriptions(self) -> Subscriptions:
+        """The venue's webhooks."""
+        return Subscriber(self.name, self._settings, self)
 
     def envelope(self, body: bytes) -> Envelope:
         """Read the outside of a message; Unreadable says what is wrong."""
@@ -117,24 +109,25 @@ class Roller:
         if reply.status == _NOT_FOUND:
             return None
         if reply.status != _OK:
-            raise _failure(reply, path)
+            raise failure(reply, path)
         return reply.body
 
-    async def ask(self, path: str) -> Reply:
+    async def ask(self, path: str, *, method: str = "GET", body: bytes | None = None) -> Reply:
         """Ask once, and once more with a fresh token after a 401; any other answer is given."""
-        reply = await self._ask(path)
+        reply = await self._ask(method, path, body)
         if reply.status == _UNAUTHORIZED:
-            reply = await self._ask(path)
+            reply = await self._ask(method, path, body)
         if reply.status == _UNAUTHORIZED:
             msg = "ROLLER refuses a fresh token (401)"
             raise Unauthorized(msg)
         return reply
 
-    async def _ask(self, path: str) -> Reply:
+    async def _ask(self, method: str, path: str, body: bytes | None) -> Reply:
         token = await self.authorise()
         url = self._settings.base_url + path
         headers = _JSON | {"Authorization": f"Bearer {token}"}
-        reply = await self._session.call(Call(method="GET", url=url, headers=headers))
+        call = Call(method=method, url=url, headers=headers, body=body)
+        reply = await self._session.call(call)
         if reply.status == _UNAUTHORIZED:
             self._session.drop_token(token)
         return reply
@@ -162,7 +155,7 @@ class Roller:
             msg = f"ROLLER refuses the client id or secret ({reply.status} from /token)"
             raise Unauthorized(msg)
         if reply.status != _OK:
-            raise _failure(reply, "/token")
+            raise failure(reply, "/token")
         try:
             token = _token.decode(reply.body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:
@@ -170,21 +163,6 @@ class Roller:
             raise Retry(msg) from exc
         self._session.keep_token(token.access_token, lifetime=token.expires_in)
         return token.access_token
-
-
-def _failure(reply: Reply, path: str) -> Exception:
-    """Make the exception that an answer asks for; its body has no known shape."""
-    endpoint = "/" + path.split("/")[1]
-    reason = f"ROLLER answered {reply.status} to {endpoint}"
-    if reply.status == _THROTTLED:
-        return Throttled(reason, after=max(reply.retry_after or 0.0, _COOLING_OFF))
-    if reply.status == _FORBIDDEN and endpoint in _OF_ONE:
-        return Retry(f"{reason}: does the API key lack the permission for it?")
-    if reply.status == _FORBIDDEN:
-        return Unauthorized(f"{reason}: the API key lacks the permission for it")
-    if reply.status in _AGAIN:
-        return Retry(reason, after=reply.retry_after)
-    return Reject(reason)
 
 
 def _readable(found: Guest | None, what: str) -> Guest:

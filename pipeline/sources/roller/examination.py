@@ -3,18 +3,15 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Protocol
 
-import msgspec
-from msgspec import Struct
-
 from pipeline.errors import Failure, Unauthorized, Unreachable
 from pipeline.findings import Finding, failed, fault, ok, warning
 from pipeline.plugin import Reply, VenueDetails
+from pipeline.sources.roller.permission import FORBIDDEN, KEYS, forbidden
 from pipeline.sources.roller.settings import RollerSettings
 from pipeline.sources.roller.subscriptions import judge_subscriptions
 from pipeline.sources.roller.venue import read_listed_venue, read_venue
 
 _OK = 200
-_FORBIDDEN = 403
 _THROTTLED = 429
 
 #: Nobody has these ids: a 404 shows that the key may ask, and no one's data is read.
@@ -24,20 +21,10 @@ _ENDPOINTS: Mapping[str, str] = {
 }
 #: What ROLLER answers for such an id is a 404; a 400 would be about the id, too.
 _MAY_ASK = (_OK, 400, 404)
+#: What ROLLER answers where there are no webhooks is not documented.
+_MAY_LIST = (_OK, 204, 404)
 _VENUE = "GET /venues/me"
 _WEBHOOKS = "GET /webhooks"
-_KEYS = "Venue Manager > Settings > Integrations > API keys"
-
-
-class _Error(Struct, frozen=True):
-    name: str = ""
-
-
-class _Errors(Struct, frozen=True):
-    errors: list[_Error] = []
-
-
-_errors = msgspec.json.Decoder(_Errors)
 
 
 class Peer(Protocol):
@@ -66,7 +53,7 @@ class Examination:
             _ = await self._peer.authorise()
             await self._endpoints(found)
         except Unauthorized as exc:
-            advice = f"compare {self._where}.client_id and .client_secret with {_KEYS}"
+            advice = f"compare {self._where}.client_id and .client_secret with {KEYS}"
             found.append(failed("token", exc.reason, advice))
         except Failure as exc:
             what = "connection" if isinstance(exc, Unreachable) else "token"
@@ -81,11 +68,12 @@ class Examination:
         for called, path in _ENDPOINTS.items():
             reply = await self._reply(called, path, fine=_MAY_ASK)
             found.append(reply if isinstance(reply, Finding) else ok(called, "the key may ask"))
-        reply = await self._reply(_WEBHOOKS, "/webhooks")
+        reply = await self._reply(_WEBHOOKS, "/webhooks", fine=_MAY_LIST)
         if isinstance(reply, Finding):
             found.append(reply)
         else:
-            found += judge_subscriptions(reply.body, self._name, self._settings)
+            look = judge_subscriptions(reply.status, reply.body, self._name, self._settings)
+            found += (look.finding, *look.warnings)
 
     async def _reply(
         self, called: str, path: str, *, fine: Collection[int] = (_OK,)
@@ -98,13 +86,8 @@ class Examination:
         except Failure as exc:
             return fault(called, exc, base_url=self._settings.base_url)
         status = reply.status
-        if status == _FORBIDDEN:
-            name = _error_name(reply.body)
-            return failed(
-                called,
-                f"ROLLER answered 403{f' {name}' if name else ''}: the key lacks the permission",
-                f"give the key the permission for {called} at {_KEYS}; it takes about a minute",
-            )
+        if status == FORBIDDEN:
+            return failed(called, *forbidden(reply, called))
         if status == _THROTTLED:
             return warning(called, "ROLLER asks for fewer requests (429)", "check again later")
         if status not in fine:
@@ -143,13 +126,3 @@ class Examination:
                 told.append(f"{ours} (configured)" if ours else said)
         if told:
             yield ok("venue", f"{name or 'without a name'}: {', '.join(told)}")
-
-
-def _error_name(body: bytes) -> str:
-    """Give the name in `{"errors": [{"name": …}]}`, the one shape of an error that is known."""
-    try:
-        errors = _errors.decode(body).errors
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return ""
-    name = errors[0].name if errors else ""
-    return name if name.isascii() and name.isidentifier() else ""

@@ -2,8 +2,10 @@
 
 import re
 from collections.abc import Iterator
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
+from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo
 
 import phonenumbers
@@ -103,8 +105,6 @@ class RollerSettings(Struct, frozen=True, kw_only=True):
 
     def unused(self) -> Iterator[str]:
         """Name what has no effect in this version, if it is given."""
-        if self.public_url:
-            yield "public_url"
         if self.reconcile != "off":
             yield "reconcile"
         if self.products:
@@ -112,5 +112,26 @@ class RollerSettings(Struct, frozen=True, kw_only=True):
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Tell what does not fit together, as (path below here, sentence); see `config.py`."""
-        if self.public_url and not self.public_url.startswith("https://"):
-            yield "public_url", "ROLLER sends webhooks to https addresses only"
+        problem = unreachable(self.public_url, self.base_url) if self.public_url else None
+        if problem:
+            yield "public_url", problem
+
+    def webhook_url(self, source: str) -> str | None:
+        """Give where the webhooks of the source of this name are to be sent, if that is known."""
+        return f"{self.public_url}/webhooks/{source}" if self.public_url else None
+
+
+def unreachable(url: str, base_url: str) -> str | None:
+    """Say why ROLLER cannot send to an address; a simulated one on this machine may use http."""
+    is_local = _is_loopback(url) and _is_loopback(base_url)
+    if url.startswith("https://") or is_local:
+        return None
+    return "ROLLER sends webhooks to https addresses only"
+
+
+def _is_loopback(url: str) -> bool:
+    host = urlsplit(url).hostname or ""
+    try:
+        return host == "localhost" or ip_address(host).is_loopback
+    except ValueError:
+        return False
