@@ -9,7 +9,7 @@ from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
 from pipeline.budget import Budget
-from pipeline.clock import SECOND, Clock
+from pipeline.clock import SECOND, Clock, iso
 from pipeline.config import Config
 from pipeline.deliver import Deliverer
 from pipeline.enrich import Enricher
@@ -19,6 +19,7 @@ from pipeline.gather import Gatherer, SourceTraits
 from pipeline.intend import Intender
 from pipeline.lane import Lane
 from pipeline.log import Log
+from pipeline.lookout import Lookout
 from pipeline.means import Means
 from pipeline.metrics import Meters
 from pipeline.model import Event
@@ -27,6 +28,7 @@ from pipeline.plugin import Destination, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
 from pipeline.refresh import Refresher
+from pipeline.subscription import Subscriptions
 from pipeline.tokens import Tokens, fingerprint
 from pipeline.wire import Http, PeerSession
 
@@ -44,6 +46,8 @@ class Stages(Struct, kw_only=True):
     deliverers: Mapping[str, Deliverer]
     #: What is done for the sources every so often.
     errands: Sequence[Runner] = ()
+    #: By source: who looks after its webhooks.
+    lookouts: Mapping[str, Lookout] = {}
     #: By destination: what its requests are counted under.
     peers: Mapping[str, str]
 
@@ -167,6 +171,7 @@ class Assembly:
         self._config = config
         self._peers = peers
         self._clock = clock
+        self._log = log
         self._dice = dice or random.Random()
         traits = {name: source_traits(settings) for name, settings in config.sources.items()}
         self._means = Means(
@@ -187,11 +192,14 @@ class Assembly:
         }
         doors: dict[str, Door] = {}
         enrichers: dict[str, Enricher] = {}
+        lookouts: dict[str, Lookout] = {}
         for name, settings in self._config.sources.items():
             source = self._peers.source(name, settings)
             doors[name] = Door(source=source, keys=settings.webhook_key, arrivals=Feed(_FEED))
             mapped = any(name in destination.sources for destination in destinations.values())
             enrichers[name] = self._enricher(name, settings, doors[name], is_mapped=mapped)
+            if subscriptions := source.subscriptions:
+                lookouts[name] = self._lookout(name, subscriptions, doors[name], enrichers[name])
         fetchers = {name: enricher.fetcher for name, enricher in enrichers.items()}
         refresher = Refresher(self._means, fetchers, destinations, self._owed)
         return Stages(
@@ -215,8 +223,27 @@ class Assembly:
                 )
                 for name, destination in destinations.items()
             },
+            errands=[Runner(one, self._clock, self._log) for one in lookouts.values()],
+            lookouts=lookouts,
             peers={name: _peer(name, one) for name, one in self._config.destinations.items()},
         )
+
+    def _lookout(
+        self, name: str, subscriptions: Subscriptions, door: Door, enricher: Enricher
+    ) -> Lookout:
+        return Lookout(
+            name,
+            subscriptions,
+            enricher.fetcher,
+            heard=lambda: door.last_event_at,
+            gap=self._missed,
+            clock=self._clock,
+            log=self._log,
+        )
+
+    def _missed(self, source: str, since: int) -> None:
+        """Tell that webhooks of a source may never come; nothing asks for them by itself yet."""
+        self._log.warning("webhooks missed", source=source, since=iso(since))
 
     def _enricher(
         self, name: str, settings: SourceSettings, door: Door, *, is_mapped: bool

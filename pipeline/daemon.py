@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 
-from pipeline import purse
+from pipeline import lookout, purse
 from pipeline.admin import admin_app
 from pipeline.assembly import Assembly, PeersOnTheWire, Stages
 from pipeline.clock import SECOND, Clock, SystemClock
@@ -175,6 +175,7 @@ class _Daemon:
         app = admin_app(self._config.server, self._reporter, desk, gauges)
         budgets = {name: one.budget for name, one in self._stages.deliverers.items()}
         purse.add_routes(app, purse.Purse(budgets, self._outbox.ledger, self._clock))
+        lookout.add_routes(app, self._stages.lookouts)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

@@ -69,6 +69,26 @@ class Fetcher:
         details = await self._ask(self._source.fetch_venue())
         await self._events.learn_venue(self._name, details, fetched_at=now)
 
+    async def ask(self, question: Callable[[], Awaitable[_T]]) -> _T:
+        """Ask something that no event waits for; LaneFailure while the source is in trouble.
+
+        Trouble that only now comes to light holds up all that is asked of the source.
+        """
+        breaker = self.lane.breaker
+        if pause := breaker.wait():
+            raise LaneFailure(f"it is not asked just now: {self.lane.last_error}", after=pause)
+        breaker.probing()
+        try:
+            await self._limiter.acquire()
+            answer = await question()
+            self.lane.succeeded()
+        except LaneFailure as exc:
+            self.lane.lane_failed(exc)
+            raise
+        finally:
+            breaker.abandon()
+        return answer
+
     async def refresh(self, customer: str, *, tries: int, keep: Keep) -> None:
         """Ask anew for a guest who is about to be told, or forget one who is gone.
 

@@ -10,6 +10,7 @@ from pipeline.clock import SECOND, Clock
 from pipeline.metrics import Meters, counter, exposition, gauge
 from pipeline.model import DeliveryState
 from pipeline.outbox import Count, Outbox
+from pipeline.subscription import WebhookState
 
 #: A delivery stays in these for ever, so that their counts only grow. What was skipped does not: a
 #: draft's is superseded when it is confirmed, and a counter that falls is taken for a restart.
@@ -21,6 +22,14 @@ _FINAL = (
 )
 
 _TOO_MANY = "429"
+
+#: Of what is not known a guess would be worse than no value.
+_ENABLED = {
+    WebhookState.REGISTERED: 1,
+    WebhookState.DIFFERS: 1,
+    WebhookState.MISSING: 0,
+    WebhookState.DISABLED: 0,
+}
 
 #: What the outbox counts, and how the label calls it.
 _STAGES = {"event": "events", "delivery": "deliveries"}
@@ -100,12 +109,16 @@ class Gauges:
         )
 
     def _sources(self) -> Iterator[Metric]:
-        # The name is promised. Nobody has looked at the subscription yet, and a guess would be
-        # worse than no value.
         yield gauge(
-            "pipeline_source_webhook_enabled", "Whether ROLLER's subscription is there and on.",
-            ("source",), [],
-        )  # fmt: skip
+            "pipeline_source_webhook_enabled",
+            "Whether ROLLER's subscription is there and on; absent where that is not known.",
+            ("source",),
+            [
+                ((name,), _ENABLED[lookout.state])
+                for name, lookout in self._stages.lookouts.items()
+                if lookout.state in _ENABLED
+            ],
+        )
         heard = [
             ((name,), door.last_event_at / SECOND)
             for name, door in self._stages.doors.items()

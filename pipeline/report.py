@@ -71,10 +71,15 @@ class Reporter:
             for name, lane in lanes.items()
             if lane.state is not LaneState.UP
         ]
-        return found + [
+        found += [
             f"sources.{name}: webhooks come with a key that is not webhook_key"
             for name, door in self._stages.doors.items()
             if door.key_mismatch
+        ]
+        return found + [
+            f"sources.{name}: {lookout.trouble}"
+            for name, lookout in self._stages.lookouts.items()
+            if lookout.trouble
         ]
 
     def _source(self, name: str) -> SourceStatus:
@@ -82,9 +87,12 @@ class Reporter:
         state = "limited" if lane.state is LaneState.THROTTLED else str(lane.state)
         if door.key_mismatch:
             state = "key_mismatch"
+        lookout = self._stages.lookouts.get(name)
         return SourceStatus(
             state=state,
             last_event_at=iso(door.last_event_at),
+            webhook=str(lookout.state) if lookout else "unknown",
+            webhook_note=lookout.note if lookout else None,
             last_error=lane.last_error,
         )
 

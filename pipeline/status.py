@@ -50,7 +50,10 @@ class SourceStatus(Struct, frozen=True, kw_only=True):
 
     state: str
     last_event_at: str | None
+    #: Whether ROLLER sends here: registered, missing, disabled, differs, unknown.
     webhook: str = "unknown"
+    #: What was found at the last look, where all was not well.
+    webhook_note: str | None = None
     last_reconcile_at: str | None = None
     last_error: str | None = None
 

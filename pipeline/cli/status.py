@@ -24,6 +24,7 @@ from pipeline.errors import OutboxMissing, PipelineError
 from pipeline.outbox.held import is_held
 from pipeline.outbox.sqlite import read_outbox
 from pipeline.status import Status, oldest_waiting, tally
+from pipeline.subscription import WebhookState
 
 #: Counted beside the events, not among them.
 _ASIDE = "duplicates"
@@ -106,6 +107,10 @@ def _print(out: Console, found: Status) -> None:
     out.print(f"deliveries  {_equation(found.deliveries, 'created')}", soft_wrap=True)
     if found.oldest_waiting_s is not None:
         out.print(f"The oldest work that is due has waited {span(found.oldest_waiting_s)}.")
+    for name, source in found.sources.items():
+        if source.webhook_note and source.webhook == WebhookState.UNKNOWN:
+            note = f"sources.{name}: whether it sends webhooks is not known: {source.webhook_note}"
+            out.print(escape(note), soft_wrap=True)
     if found.destinations or found.sources:
         out.print(_peers(found))
 
@@ -136,7 +141,8 @@ def _peers(found: Status) -> Table:
         shown.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
     for name, source in found.sources.items():
         heard = (source.last_event_at or "none since the start").removesuffix("Z").split(".")[0]
-        shown.add_row(name, _state(source.state), "", "", f"last event: {heard}")
+        told = f"webhook {source.webhook}, last event: {heard}"
+        shown.add_row(name, _state(source.state), "", "", told)
     return shown
 
 

@@ -31,7 +31,7 @@ _NAMES = {
     "pipeline_build_info": {"version"},
 }
 
-#: ROLLER's subscription is not looked at yet: a guess would be worse than no value.
+#: ROLLER's subscription is first looked at some time after the start.
 _WITHOUT_VALUES = {"pipeline_source_webhook_enabled"}
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]

@@ -9,6 +9,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.client import call
+from tests.e2e.holder import Holder
 from tests.e2e.world import World, world
 
 #: In every field of a guest, each with a word that is nowhere else.
@@ -52,6 +53,9 @@ async def _commands(here: World) -> None:
         ["status"],
         ["events", "list"],
         ["deliveries", "list"],
+        ["webhooks", "list"],
+        ["webhooks", "list", "--json"],
+        ["webhooks", "register", "--url", f"http://{here.listen}"],
         *(["explain", name] for name in ids),
     ):
         await asyncio.to_thread(main, [*arguments, "--config", str(here.path)])
@@ -71,6 +75,10 @@ async def test_no_surface_shows_a_person_or_a_secret(
             await here.book(booking={"customerId": customer, **_BOOKING})
             assert await here.post(b'{"id": "1", "name": "Markerbad", "type": {}}') == 200
             assert await here.post(b"Markerbad", key="Markerkey") == 503
+            # Somebody else's, with a key in its path as chat tools have them.
+            customers = {"customer": {"events": ["Created"]}}
+            await Holder(here).add("http://127.0.0.1:9/Markerpath?Markerkey", webhooks=customers)
+            assert await call(here.config.server, "POST", "/api/sources/leeds/look", body={})
             await here.settled()
             said = await _said(here)
             await _commands(here)
