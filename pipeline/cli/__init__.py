@@ -21,6 +21,7 @@ from pipeline.cli import (
     simulate,
     status,
     venues,
+    webhooks,
 )
 from pipeline.cli.common import (
     EXIT_CONFIG,
@@ -41,6 +42,7 @@ Start here:
   pipeline demo             see it work against simulated APIs, with nothing to set up
   pipeline check            find what is wrong with config.toml
   pipeline check --online   try the credentials, venues and webhooks, and look at this machine
+  pipeline webhooks register  have ROLLER send here
   pipeline preview FILE     see what a webhook would make it send
   pipeline run              run it
   pipeline status           see what came in, what is owed, and what is in the way
@@ -59,6 +61,7 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
     check.add,
     preview.add,
     venues.add,
+    webhooks.add,
     status.add,
     explain.add,
     records.add,

@@ -249,7 +249,18 @@ def test_wrong_usage_exits_with_2(capsys: pytest.CaptureFixture[str]) -> None:
 def test_help_names_every_command_and_exit_code() -> None:
     """The help is the first page that a person reads."""
     text = parser().format_help()
-    for word in ("demo", "run", "check", "preview", "status", "sandbox", "78", "69", "130"):
+    for word in (
+        "demo",
+        "run",
+        "check",
+        "preview",
+        "webhooks",
+        "status",
+        "sandbox",
+        "78",
+        "69",
+        "130",
+    ):
         assert word in text
 
 
