@@ -13,7 +13,7 @@ from pipeline.clock import SECOND, Clock, iso
 from pipeline.config import Config
 from pipeline.deliver import Deliverer
 from pipeline.enrich import Enricher
-from pipeline.errand import Runner
+from pipeline.errand import Errand, Runner
 from pipeline.feed import Feed
 from pipeline.gather import Gatherer, SourceTraits
 from pipeline.intend import Intender
@@ -23,6 +23,7 @@ from pipeline.lookout import Lookout
 from pipeline.means import Means
 from pipeline.metrics import Meters
 from pipeline.model import Event
+from pipeline.notebook import Notebook
 from pipeline.outbox import Ledger, Outbox
 from pipeline.plugin import Destination, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
@@ -46,6 +47,8 @@ class Stages(Struct, kw_only=True):
     deliverers: Mapping[str, Deliverer]
     #: What is done for the sources every so often.
     errands: Sequence[Runner] = ()
+    #: One of these: what it has not written at the end, it is to be told to.
+    notebook: Notebook
     #: By source: who looks after its webhooks.
     lookouts: Mapping[str, Lookout] = {}
     #: By destination: what its requests are counted under.
@@ -202,6 +205,12 @@ class Assembly:
                 lookouts[name] = self._lookout(name, subscriptions, doors[name], enrichers[name])
         fetchers = {name: enricher.fetcher for name, enricher in enrichers.items()}
         refresher = Refresher(self._means, fetchers, destinations, self._owed)
+        notebook = self._notebook(doors)
+        errands: list[Errand] = [
+            *(one.products for one in enrichers.values() if one.products),
+            *lookouts.values(),
+            notebook,
+        ]
         return Stages(
             receiver=Receiver(
                 doors,
@@ -223,7 +232,8 @@ class Assembly:
                 )
                 for name, destination in destinations.items()
             },
-            errands=[Runner(one, self._clock, self._log) for one in lookouts.values()],
+            errands=[Runner(one, self._clock, self._log) for one in errands],
+            notebook=notebook,
             lookouts=lookouts,
             peers={name: _peer(name, one) for name, one in self._config.destinations.items()},
         )
@@ -260,6 +270,17 @@ class Assembly:
             enriched=self._enriched,
         )
 
+    def _notebook(self, doors: Mapping[str, Door]) -> Notebook:
+        notebook = Notebook(
+            {_peer(name, one): name for name, one in self._config.sources.items()},
+            {name: door.source.drift for name, door in doors.items()},
+            self._means.outbox.noted,
+            self._clock,
+            self._log,
+        )
+        self._peers.meters.sent = notebook.sent
+        return notebook
+
     def _lane(self) -> Lane:
         return Lane(self._config.retry, self._clock, self._dice)
 
@@ -291,6 +312,7 @@ def source_traits(settings: SourceSettings) -> SourceTraits:
             country=_plain(settings.country),
         ),
         adults_only=settings.adults_only,
+        products=settings.products > 0,
     )
 
 

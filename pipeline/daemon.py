@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 
-from pipeline import lookout, purse
+from pipeline import calls, lookout, purse
 from pipeline.admin import admin_app
 from pipeline.assembly import Assembly, PeersOnTheWire, Stages
 from pipeline.clock import SECOND, Clock, SystemClock
@@ -65,6 +65,8 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
                 door.last_event_at = await outbox.overview.last_received(name)
             reporter = Reporter(config, outbox, stages, clock)
             await _Daemon(config, outbox, stages, reporter, meters, steps, clock, log).run(stop)
+            with suppress(OutboxUnavailable):
+                await stages.notebook.write()
             await outbox.recover(now=clock.now())
             log.info("stopped")
     finally:
@@ -174,6 +176,7 @@ class _Daemon:
         gauges = Gauges(self._outbox, self._stages, self._meters, self._clock)
         app = admin_app(self._config.server, self._reporter, desk, gauges)
         budgets = {name: one.budget for name, one in self._stages.deliverers.items()}
+        calls.add_routes(app, self._stages.notebook)
         purse.add_routes(app, purse.Purse(budgets, self._outbox.ledger, self._clock))
         lookout.add_routes(app, self._stages.lookouts)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)

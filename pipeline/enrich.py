@@ -20,6 +20,7 @@ from pipeline.means import Means
 from pipeline.model import Booking, Event, EventState, Kind, Phase
 from pipeline.outbox import KnownBooking
 from pipeline.plugin import Source
+from pipeline.products import Products
 from pipeline.wire import recorded_by
 
 #: Events of one source that are enriched at the same time.
@@ -66,6 +67,10 @@ class Enricher:
         self._name = name
         self._source = source
         self.fetcher = Fetcher(name, source, limiter=limiter, lane=lane, means=means)
+        #: None where the source names none, or they are not to be asked for.
+        self.products = (
+            Products(name, source.catalogue, self.fetcher, means) if source.catalogue else None
+        )
         self._is_mapped = is_mapped
         # Three calls at most, each behind those of all other workers.
         waits = 3 * _WORKERS * limiter.time_period / limiter.max_rate
@@ -203,6 +208,8 @@ class Enricher:
         """Learn what the event's deliveries need; Skip when it has none."""
         if not self._is_mapped:
             raise Skip("no destination")
+        if self._source.drift:
+            self._source.drift.look(event)
         if event.kind is Kind.OTHER:
             event = await self._read_anew(event)
         if event.kind is not Kind.BOOKING:
@@ -212,6 +219,8 @@ class Enricher:
         if is_newest and booking.customer and booking.phase is not Phase.DRAFT:
             gone = booking.phase is Phase.CANCELLED
             await self._know_guest(event, booking.customer, is_cancelled=gone)
+            if self.products:
+                await self.products.know(booking)
 
     async def _read_anew(self, event: Event) -> Event:
         """Read what could not be read when it came: that was perhaps an older version."""

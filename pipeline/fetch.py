@@ -4,12 +4,14 @@ The stage enrich asks when an event comes in, and deliver again when what was fe
 become too old to be sent.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import TypeVar
 from zlib import crc32
 
 from aiolimiter import AsyncLimiter
 
+from pipeline.clock import SECOND
 from pipeline.errors import (
     LaneFailure,
     NotYet,
@@ -18,6 +20,7 @@ from pipeline.errors import (
     PipelineError,
     Reject,
     Retry,
+    Throttled,
 )
 from pipeline.lane import Lane
 from pipeline.means import Means
@@ -48,17 +51,43 @@ class Fetcher:
         self._limiter = limiter
         self._events = means.outbox.events
         self._clock = means.clock
+        #: Until when, by the clock of the boot, the source has asked for nothing to be asked.
+        self._resume_at = 0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a request's turn within the limit, and take note of what comes of it.
+
+        Every request to the source goes through here, so that none leaves in the pause that an
+        answer 429 asks for: a success that was on its way all the while does not end it. Raises
+        Throttled during the pause.
+        """
+        await self._limiter.acquire()
+        if pause := self.pause():
+            raise Throttled("it has asked for fewer requests", after=pause)
+        try:
+            yield
+        except Throttled as exc:
+            resume_at = self._clock.boot() + round((exc.after or _PAUSE) * SECOND)
+            self._resume_at = max(self._resume_at, resume_at)
+            raise
+        if not self.pause():
+            self.lane.succeeded()
+
+    def pause(self) -> float:
+        """Tell for how many seconds the source is to be left alone after an answer 429."""
+        return max(self._resume_at - self._clock.boot(), 0) / SECOND
 
     async def booking(self, booking: str) -> Booking | None:
         """Ask for a booking; None when the source has none by this id."""
-        return await self._ask(self._source.fetch_booking(booking))
+        async with self.turn():
+            return await self._source.fetch_booking(booking)
 
     async def guest(self, customer: str, keep: Keep | None = None) -> Guest | None:
         """Ask for a guest, and keep what is said; None when the source has none by this id."""
-        await self._limiter.acquire()
-        fetched_at = self._clock.now()
-        guest = await self._source.fetch_guest(customer)
-        self.lane.succeeded()
+        async with self.turn():
+            fetched_at = self._clock.now()
+            guest = await self._source.fetch_guest(customer)
         if guest is not None:
             await (keep or self._keep)(guest, fetched_at)
         return guest
@@ -66,7 +95,8 @@ class Fetcher:
     async def venue(self) -> None:
         """Ask for the venue, and keep what is said."""
         now = self._clock.now()
-        details = await self._ask(self._source.fetch_venue())
+        async with self.turn():
+            details = await self._source.fetch_venue()
         await self._events.learn_venue(self._name, details, fetched_at=now)
 
     async def ask(self, question: Callable[[], Awaitable[_T]]) -> _T:
@@ -79,15 +109,13 @@ class Fetcher:
             raise LaneFailure(f"it is not asked just now: {self.lane.last_error}", after=pause)
         breaker.probing()
         try:
-            await self._limiter.acquire()
-            answer = await question()
-            self.lane.succeeded()
+            async with self.turn():
+                return await question()
         except LaneFailure as exc:
             self.lane.lane_failed(exc)
             raise
         finally:
             breaker.abandon()
-        return answer
 
     async def refresh(self, customer: str, *, tries: int, keep: Keep) -> None:
         """Ask anew for a guest who is about to be told, or forget one who is gone.
@@ -124,12 +152,6 @@ class Fetcher:
 
     async def _keep(self, guest: Guest, fetched_at: int) -> None:
         await self._events.learn_guest(self._name, guest, fetched_at=fetched_at)
-
-    async def _ask(self, question: Awaitable[_T]) -> _T:
-        await self._limiter.acquire()
-        answer = await question
-        self.lane.succeeded()
-        return answer
 
 
 def _item(customer: str) -> int:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pipeline.guest import person
-from pipeline.model import Booking, Facts, Guest, ToldBooking, ToldGuest, Venue
+from pipeline.model import Booking, Facts, Guest, Product, ToldBooking, ToldGuest, Venue
 from pipeline.outbox import Outbox
 from pipeline.plugin import VenueDetails
 
@@ -16,6 +16,8 @@ class SourceTraits(Struct, frozen=True, kw_only=True):
     #: Overrides; what is None is asked from the source.
     venue: VenueDetails
     adults_only: bool
+    #: Whether its catalogue is used.
+    products: bool = True
 
 
 class Truth(Struct, frozen=True, kw_only=True):
@@ -37,6 +39,7 @@ class Gatherer:
 
     def __init__(self, outbox: Outbox, sources: Mapping[str, SourceTraits]) -> None:
         self._facts = outbox.facts
+        self._products = outbox.products
         self._seal = outbox.seal
         self._restored_at = outbox.restored_at
         self._sources = sources
@@ -85,7 +88,16 @@ class Gatherer:
             restored_at=restored_at,
             wary=wary,
             spacing=spacing,
+            products=await self.products(truth.source, truth.booking),
         )
+
+    async def products(self, source: str, booking: Booking | None) -> Mapping[str, Product]:
+        """Give those of a booking's products that are known, unless they are not to be used."""
+        if booking is None or not self._sources[source].products:
+            return {}
+        known = await self._products.known(source)
+        named = {item.product for item in booking.items if item.product}
+        return {product: known[product] for product in named & known.keys()}
 
     def is_configured(self, source: str) -> bool:
         """Tell whether the configuration says all of a source's venue."""

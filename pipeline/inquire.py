@@ -4,6 +4,7 @@ It asks as the stage enrich does, and changes nothing: the outbox and the tokens
 only, and what is made here for a destination cannot reach anybody.
 """
 
+from collections.abc import Mapping
 from contextlib import suppress
 
 from msgspec import Struct
@@ -13,7 +14,7 @@ from pipeline.clock import Clock
 from pipeline.config import Config
 from pipeline.errors import Failure, OutboxError, Unreadable
 from pipeline.gather import merge_details, whole_venue
-from pipeline.model import Booking, Envelope, Event, Guest, Kind, Phase
+from pipeline.model import Booking, Envelope, Event, Guest, Kind, Phase, Product
 from pipeline.outbox.sqlite import read_outbox
 from pipeline.plugin import Call, Destination, Reply, Source, VenueDetails
 from pipeline.plugins import make_destination, make_source
@@ -120,6 +121,7 @@ async def inquire(config: Config, message: Message, guest: Guest | None, clock: 
     if booking is None:
         raise NoDelivery("not used" if message.kind is Kind.OTHER else "not used yet")
     details = await _known_details(config, name)
+    products = await _known_products(config, name)
     if guest is None and _is_taken(config, name):
         async with client() as http:
             source = _online(config, name, http, clock)
@@ -129,6 +131,10 @@ async def inquire(config: Config, message: Message, guest: Guest | None, clock: 
                 guest = await _ask_for_guest(source, booking, booking.customer)
                 if whole_venue(details) is None:
                     details = merge_details(details, await source.fetch_venue())
+                if source.catalogue and _named(booking) - products.keys():
+                    with suppress(Failure):  # the daemon goes on without, too
+                        listed = await source.catalogue.fetch_products()
+                        products = {**products, **{one.id: one for one in listed}}
     return Subject(
         source=name,
         booking=booking,
@@ -138,6 +144,7 @@ async def inquire(config: Config, message: Message, guest: Guest | None, clock: 
         venue=whole_venue(details),
         unknown=_unknown(details),
         adults_only=source_traits(config.sources[name]).adults_only,
+        products={one: products[one] for one in _named(booking) & products.keys()},
     )
 
 
@@ -151,6 +158,19 @@ async def _known_details(config: Config, name: str) -> VenueDetails:
             if known := await outbox.facts.venue(name):
                 return merge_details(ours, known.details)
     return ours
+
+
+async def _known_products(config: Config, name: str) -> Mapping[str, Product]:
+    """Give what the outbox knows, if it can be read and they are to be used."""
+    if source_traits(config.sources[name]).products:
+        with suppress(OutboxError):
+            async with read_outbox(config.outbox.path) as outbox:
+                return await outbox.products(name)
+    return {}
+
+
+def _named(booking: Booking) -> set[str]:
+    return {item.product for item in booking.items if item.product}
 
 
 async def _ask_for_guest(source: Source, booking: Booking, customer: str) -> Guest | None:

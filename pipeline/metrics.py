@@ -7,7 +7,7 @@ lock takes a noticeable part of the time of taking one in. The library writes th
 import time
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import (
@@ -66,6 +66,8 @@ class Meters:
         #: By peer, method and status.
         self.requests: Counter[tuple[str, str, str]] = Counter()
         self._request_seconds: dict[str, Histogram] = {}
+        #: Called for each request to a peer, once it has left.
+        self.sent: Callable[[str], None] = lambda _: None
         #: Counters against rows, as last counted; None before that.
         self.difference: int | None = None
 

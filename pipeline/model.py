@@ -4,6 +4,7 @@ Everything here is frozen data in our own terms; what ROLLER or Stampede call it
 plug-ins. Times that are stored or compared are integer microseconds UTC (`clock.py`).
 """
 
+from collections.abc import Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
 from enum import StrEnum
@@ -201,6 +202,24 @@ class Venue(Struct, frozen=True, kw_only=True):
     country: str
 
 
+class Product(Struct, frozen=True, kw_only=True):
+    """What an item of a booking is, as its source calls it."""
+
+    id: str
+    name: str | None = None
+    #: The name of what it is a variation of: "Open Jump", of which "Adult" is one.
+    parent: str | None = None
+    #: The source's own word, such as "sessionpass".
+    type: str | None = None
+    #: Whether it lets people in; socks, a locker and a gift card do not.
+    admits: bool = True
+
+    @property
+    def title(self) -> str | None:
+        """What people call it: variations of one product go by one name."""
+        return self.parent or self.name
+
+
 # --- What is owed and what was told ----------------------------------------------------------
 
 
@@ -380,6 +399,8 @@ class Facts(Struct, frozen=True, kw_only=True):
     wary: bool = False
     #: Microseconds from one request to the next, once the allowance is spent.
     spacing: int = 0
+    #: Those of the booking's items that are known, by their ids.
+    products: Mapping[str, Product] = {}
 
 
 class Request(Struct, frozen=True, kw_only=True):

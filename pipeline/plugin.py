@@ -9,7 +9,9 @@ from typing import Annotated, Protocol
 
 from msgspec import Meta, Struct
 
+from pipeline.catalogue import Catalogue
 from pipeline.contact import Contact
+from pipeline.drift import Drift
 from pipeline.findings import Finding
 from pipeline.model import (
     Answer,
@@ -40,10 +42,12 @@ class Call(Struct, frozen=True, kw_only=True):
     private: tuple[str, ...] = ()
     #: It needs a connection of its own: see `Request.once`.
     once: bool = False
+    #: Bytes of the answer that are read; more than a megabyte is promised by few calls.
+    longest: int = 1_048_576
 
 
 class Reply(Struct, frozen=True, kw_only=True):
-    """One HTTP answer, read whole (at most a megabyte of it)."""
+    """One HTTP answer, read whole (at most `Call.longest` of it)."""
 
     status: int
     body: bytes
@@ -93,6 +97,14 @@ class Source(Protocol):
     @property
     def subscriptions(self) -> Subscriptions | None:
         """What can be done about its webhooks; None where that is nothing."""
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """Where its products are asked for; None where it has no such thing."""
+
+    @property
+    def drift(self) -> Drift | None:
+        """What compares its messages with what is known of them; None where nothing does."""
 
     def envelope(self, body: bytes) -> Envelope:
         """Read the outside of a message; Unreadable says what is wrong."""

@@ -21,6 +21,7 @@ from pipeline.model import (
     NeedsGuest,
     Nothing,
     Presence,
+    Product,
     Request,
     Send,
     Sighting,
@@ -56,6 +57,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     venue: Venue | None
     unknown: tuple[str, ...] = ()
     adults_only: bool
+    #: Those of the booking's that are known, by their ids.
+    products: Mapping[str, Product] = {}
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
@@ -117,6 +120,7 @@ class _Play:
             guest_at=subject.now,
             told_guest=None,
             told_booking=None,
+            products=subject.products,
         )
 
     def outlook(self) -> Outlook:

@@ -1,17 +1,21 @@
 """Says how a running daemon is doing."""
 
+from collections.abc import Sequence
+
 from pipeline.assembly import Stages
 from pipeline.clock import Clock, iso
 from pipeline.config import Config
 from pipeline.deliver import Deliverer
 from pipeline.estimate import Load, Pace, load, seconds
 from pipeline.lane import LaneState
-from pipeline.outbox import Outbox
+from pipeline.outbox import Note, Outbox
 from pipeline.status import (
     BudgetStatus,
     DestinationStatus,
     SourceStatus,
     Status,
+    calls_this_month,
+    differences,
     oldest_waiting,
     tally,
 )
@@ -42,7 +46,7 @@ class Reporter:
         """Give the whole document."""
         overview = self._outbox.overview
         sums, due = tally(await overview.counts()), await overview.due(now=self._clock.now())
-        blockers = self.blockers()
+        blockers, notes = self.blockers(), await self._stages.notebook.read()
         return Status(
             running=True,
             started_at=iso(self._started_at),
@@ -59,7 +63,7 @@ class Reporter:
                 )
                 for name, deliverer in self._stages.deliverers.items()
             },
-            sources={name: self._source(name) for name in self._stages.doors},
+            sources={name: self._source(name, notes) for name in self._stages.doors},
         )
 
     def _troubles(self) -> list[str]:
@@ -82,7 +86,7 @@ class Reporter:
             if lookout.trouble
         ]
 
-    def _source(self, name: str) -> SourceStatus:
+    def _source(self, name: str, notes: Sequence[Note]) -> SourceStatus:
         door, lane = self._stages.doors[name], self._stages.enrichers[name].lane
         state = "limited" if lane.state is LaneState.THROTTLED else str(lane.state)
         if door.key_mismatch:
@@ -94,6 +98,8 @@ class Reporter:
             webhook=str(lookout.state) if lookout else "unknown",
             webhook_note=lookout.note if lookout else None,
             last_error=lane.last_error,
+            calls_this_month=calls_this_month(notes, name, now=self._clock.now()),
+            drift=differences(notes, name),
         )
 
 

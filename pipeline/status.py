@@ -5,9 +5,10 @@ from collections.abc import Iterable, Mapping
 from msgspec import Struct, field
 
 from pipeline import __version__
-from pipeline.clock import SECOND, Clock
+from pipeline.clock import SECOND, Clock, iso
 from pipeline.model import DeliveryState, EventState
-from pipeline.outbox import Count, Overview
+from pipeline.notebook import CALLS, DRIFT, month
+from pipeline.outbox import Count, Note, Overview
 
 _OPEN = {DeliveryState.WAITING, DeliveryState.SENDING}
 
@@ -45,6 +46,23 @@ class DestinationStatus(Struct, frozen=True, kw_only=True):
     last_error: str | None
 
 
+class Difference(Struct, frozen=True, kw_only=True):
+    """Something in a source's messages that is not as it is known."""
+
+    #: new, missing or retyped.
+    what: str
+    field: str
+    #: The JSON type of what is there.
+    type: str | None
+    count: int
+    first_seen: str | None
+    last_seen: str | None
+
+    def __str__(self) -> str:
+        """Say it in a few words."""
+        return f"{self.what} {self.field}" + (f" ({self.type})" if self.type else "")
+
+
 class SourceStatus(Struct, frozen=True, kw_only=True):
     """How a source is doing."""
 
@@ -56,6 +74,9 @@ class SourceStatus(Struct, frozen=True, kw_only=True):
     webhook_note: str | None = None
     last_reconcile_at: str | None = None
     last_error: str | None = None
+    #: Requests in this month, of UTC.
+    calls_this_month: int = 0
+    drift: tuple[Difference, ...] = ()
 
 
 class Status(Struct, frozen=True, kw_only=True):
@@ -103,6 +124,31 @@ def tally(counts: Iterable[Count]) -> Tally:
         if one.state in _OPEN:
             waiting[one.owner] = waiting.get(one.owner, 0) + one.n
     return Tally(events=events, deliveries=deliveries, waiting=waiting)
+
+
+def calls_this_month(notes: Iterable[Note], source: str, *, now: int) -> int:
+    """Give a source's requests in the month that it is."""
+    return sum(
+        one.n for one in notes if (one.source, one.what, one.name) == (source, CALLS, month(now))
+    )
+
+
+def differences(notes: Iterable[Note], source: str) -> tuple[Difference, ...]:
+    """Give how a source's messages differ from what is known, the latest first."""
+    mine = [one for one in notes if one.source == source and one.what == DRIFT]
+    return tuple(map(_difference, sorted(mine, key=lambda one: (-one.last_at, one.name))))
+
+
+def _difference(note: Note) -> Difference:
+    what, field, *kind = note.name.split(" ", 2)
+    return Difference(
+        what=what,
+        field=field,
+        type=kind[0] if kind else None,
+        count=note.n,
+        first_seen=iso(note.first_at),
+        last_seen=iso(note.last_at),
+    )
 
 
 async def oldest_waiting(overview: Overview, clock: Clock) -> float | None:

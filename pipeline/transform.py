@@ -91,12 +91,17 @@ def _tell(
     mapper: Mapper,
     seal: Seal,
 ) -> Send:
-    shown = visit(booking, venue_of(facts), moment(facts.occurred_at or facts.now))
-    request = mapper.booking(shown, guest=holder, source=facts.source)
+    venue, at = venue_of(facts), moment(facts.occurred_at or facts.now)
+    shown = visit(booking, venue, at, facts.products)
+    request = plain = mapper.booking(shown, guest=holder, source=facts.source)
+    if facts.products:
+        # What the catalogue says goes along and is no news by itself: otherwise the first reading
+        # of it, or a new name in it, would have every booking told again.
+        plain = mapper.booking(visit(booking, venue, at), guest=holder, source=facts.source)
     learnt = ToldBooking(
         guest=holder,
         customer=customer,
-        payload_hash=seal.digest(request.body),
+        payload_hash=seal.digest(plain.body),
         cancelled=shown.cancelled,
     )
     return Send(request=request, told=learnt, guest=_later_status(booking, facts))

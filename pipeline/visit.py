@@ -1,12 +1,12 @@
 """A booking as destinations can use it: minor units, instants, people."""
 
-from collections.abc import Iterable
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
-from pipeline.model import Booking, Item, Phase, Venue
+from pipeline.model import Booking, Item, Phase, Product, Venue
 from pipeline.money import minor_units
 
 _DAY = timedelta(days=1)
@@ -26,17 +26,26 @@ class Visit(Struct, frozen=True, kw_only=True):
     amount: int | None
     currency: str
     party_size: int
+    #: What is visited, by the name that most of its people come for; None while that is not known.
+    product: str | None
     starts_at: datetime
     ends_at: datetime
     created_at: datetime | None
     updated_at: datetime
 
 
-def visit(booking: Booking, venue: Venue, updated_at: datetime) -> Visit:
+def visit(
+    booking: Booking,
+    venue: Venue,
+    updated_at: datetime,
+    products: Mapping[str, Product] | None = None,
+) -> Visit:
     """Reckon amount, instants and people; Reject when the amount is not exact (`money.py`).
 
-    `updated_at` dates this state of the booking, and stands in for a creation date it lacks.
+    `updated_at` dates this state of the booking, and stands in for a creation date it lacks. An
+    item whose product is not known is taken to let people in.
     """
+    admitting, product = _admitting(booking.items, products or {})
     zone = ZoneInfo(venue.timezone)
     starts_at, ends_at = _instants(booking, zone, updated_at)
     return Visit(
@@ -48,7 +57,8 @@ def visit(booking: Booking, venue: Venue, updated_at: datetime) -> Visit:
         cancelled=booking.phase is Phase.CANCELLED,
         amount=None if booking.total is None else minor_units(booking.total, venue.currency),
         currency=venue.currency,
-        party_size=_party_size(booking.items),
+        party_size=max(sum(map(_people, admitting)), 1),
+        product=product,
         starts_at=starts_at,
         ends_at=ends_at,
         created_at=booking.created_at,
@@ -56,9 +66,24 @@ def visit(booking: Booking, venue: Venue, updated_at: datetime) -> Visit:
     )
 
 
-def _party_size(items: Iterable[Item]) -> int:
-    people = sum((item.quantity or 1) * max(item.group_size or 1, 1) for item in items)
-    return max(people, 1)
+def _admitting(
+    items: Sequence[Item], products: Mapping[str, Product]
+) -> tuple[list[Item], str | None]:
+    """Choose the items that let people in, and name what most of these come for.
+
+    A booking of nothing but add-ons is named by them.
+    """
+    found = [(item, products.get(item.product or "")) for item in items]
+    admitting = [item for item, product in found if product is None or product.admits]
+    people: dict[str, int] = {}
+    for item, product in found:
+        if product and product.title and (product.admits or not admitting):
+            people[product.title] = people.get(product.title, 0) + _people(item)
+    return admitting, max(people, key=people.__getitem__, default=None)
+
+
+def _people(item: Item) -> int:
+    return (item.quantity or 1) * max(item.group_size or 1, 1)
 
 
 def _instants(booking: Booking, zone: ZoneInfo, fallback: datetime) -> tuple[datetime, datetime]:

@@ -6,7 +6,7 @@ broke before the answer: a limit kept around the call would miss the second requ
 
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from contextvars import ContextVar
 from datetime import UTC, datetime
@@ -29,8 +29,8 @@ _CONNECT = 5.0
 #: The same with the name looked up: what takes longer has not left, and so may be sent again.
 _REACH = 10.0
 
-#: Bytes of an answer that are read; what is longer is none of what these peers promise.
-_LONGEST_ANSWER = 1_048_576
+#: No connection came about, so nothing has left.
+_UNREACHED = (aiohttp.ClientConnectorError, aiohttp.ConnectionTimeoutError)
 
 #: A peer cannot make us wait longer than a day.
 _LONGEST_PAUSE = 86_400.0
@@ -46,6 +46,8 @@ class Recorder(Protocol):
         """Take note of the answer's status."""
 
 
+#: Called once a request of this task has left.
+_sent: ContextVar[Callable[[], None]] = ContextVar("sent", default=lambda: None)
 _recorder: ContextVar[Recorder | None] = ContextVar("recorder", default=None)
 
 
@@ -74,6 +76,19 @@ async def _record(request: ClientRequest, handler: ClientHandlerType) -> ClientR
     return response
 
 
+async def _count(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Count what has left: whatever comes of it, unless nobody was reached."""
+    counted = True
+    try:
+        return await handler(request)
+    except _UNREACHED:
+        counted = False
+        raise
+    finally:
+        if counted:
+            _sent.get()()
+
+
 class Http(Struct, frozen=True, kw_only=True):
     """The HTTP clients that all peers share."""
 
@@ -95,7 +110,7 @@ def _client(connector: aiohttp.TCPConnector | None) -> aiohttp.ClientSession:
     return aiohttp.ClientSession(
         connector=connector,
         timeout=aiohttp.ClientTimeout(total=TIMEOUT, connect=_REACH, sock_connect=_CONNECT),
-        middlewares=(_record,),
+        middlewares=(_record, _count),
         cookie_jar=aiohttp.DummyCookieJar(),
         headers={"User-Agent": f"roller-stampede-pipeline/{__version__}"},
     )
@@ -121,20 +136,22 @@ class PeerSession:
     async def call(self, call: Call) -> Reply:
         """Send and read the answer, whatever its status; redirects are not followed."""
         begun, status = time.perf_counter(), None
+        sent = _sent.set(lambda: self._meters.sent(self._name))
         http = self._http.fresh if call.once else self._http.kept
         try:
             async with http.request(
                 call.method, call.url, headers=call.headers, data=call.body, allow_redirects=False
             ) as response:
                 status = response.status
-                body = await response.content.read(_LONGEST_ANSWER)
-                while not response.content.at_eof() and len(body) < _LONGEST_ANSWER:
-                    body += await response.content.read(_LONGEST_ANSWER - len(body))
+                body = bytearray(await response.content.read(call.longest))
+                while not response.content.at_eof() and len(body) < call.longest:
+                    body += await response.content.read(call.longest - len(body))
                 pause = retry_after(response.headers.get("Retry-After"))
-                return Reply(status=response.status, body=body, retry_after=pause)
+                return Reply(status=response.status, body=bytes(body), retry_after=pause)
         except (aiohttp.ClientError, TimeoutError, ssl.SSLError, ConnectionError) as exc:
             raise _no_answer(exc) from exc
         finally:
+            _sent.reset(sent)
             self._meters.requested(self._name, call.method, status, begun)
 
     def token(self) -> str | None:
@@ -171,7 +188,7 @@ def _no_answer(exc: Exception) -> PipelineError:
     match exc:
         case aiohttp.InvalidURL():
             return Reject("the address of the request is not valid")
-        case aiohttp.ClientConnectorError() | aiohttp.ConnectionTimeoutError():
+        case _ if isinstance(exc, _UNREACHED):
             detail = getattr(exc, "strerror", None) or type(exc).__name__
             return Unreachable(f"no connection: {detail}")
         case TimeoutError():

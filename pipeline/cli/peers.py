@@ -2,17 +2,21 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TypeVar
 
 from pipeline.assembly import peer_session
 from pipeline.budget import Budget
+from pipeline.calls import Calls
 from pipeline.client import call, fetch_status
 from pipeline.clock import Clock, SystemClock
 from pipeline.config import Config
+from pipeline.drift import MOST_NAMES, OTHERS
 from pipeline.errors import OutboxError, PipelineError, Throttled
-from pipeline.outbox.sqlite import open_ledger, read_outbox
+from pipeline.notebook import CALLS, month
+from pipeline.outbox import Note
+from pipeline.outbox.sqlite import open_ledger, open_noted, read_outbox
 from pipeline.plugin import Destination, Source
 from pipeline.plugins import make_destination, make_source
 from pipeline.purse import Purse, Spending
@@ -75,8 +79,9 @@ async def open_peers(config: Config) -> AsyncIterator[Peers]:
         running, trouble = False, str(exc)
     keeps = not running and not trouble
     tokens = Tokens(tokens_beside(path), clock, writes=keeps)
+    till = _Till(config, clock, is_running=running)
     async with client() as http:
-        yield Peers(
+        peers = Peers(
             {
                 name: make_source(name, one, peer_session(name, one, http, tokens))
                 for name, one in config.sources.items()
@@ -85,9 +90,14 @@ async def open_peers(config: Config) -> AsyncIterator[Peers]:
                 name: make_destination(name, one, peer_session(name, one, http, tokens))
                 for name, one in config.destinations.items()
             },
-            _Till(config, clock, is_running=running),
+            till,
             trouble,
         )
+        try:
+            yield peers
+        finally:
+            for name in peers.sources:
+                await till.count(name, peers.requests.get(f"sources.{name}", 0))
 
 
 class _Till:
@@ -111,6 +121,21 @@ class _Till:
             except (OutboxError, OSError) as exc:
                 why = exc.strerror if isinstance(exc, OSError) else exc
                 raise Throttled(f"not asked, for it could not be counted: {why}") from exc
+
+    async def count(self, source: str, n: int) -> None:
+        """Count requests to a source among those of the month; of no harm where that fails."""
+        if not n or not self.has_ledger:
+            return
+        with suppress(PipelineError, OSError):
+            if self.is_running:
+                await call(
+                    self._config.server, "POST", f"/api/sources/{source}/calls", body=Calls(n=n)
+                )
+                return
+            now = self._clock.now()
+            note = Note(source=source, what=CALLS, name=month(now), n=n, first_at=now, last_at=now)
+            async with open_noted(self._config.outbox.path) as noted:
+                await noted.add([note], most=MOST_NAMES, rest=OTHERS)
 
     async def _ask(self, name: str, spending: Spending) -> None:
         path = f"/api/destinations/{name}/attempts"

@@ -2,7 +2,7 @@
 
 import argparse
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from rich.console import Console
 from rich.markup import escape
@@ -21,13 +21,25 @@ from pipeline.client import fetch_status
 from pipeline.clock import SystemClock, span
 from pipeline.config import Config
 from pipeline.errors import OutboxMissing, PipelineError
+from pipeline.outbox import Note
 from pipeline.outbox.held import is_held
 from pipeline.outbox.sqlite import read_outbox
-from pipeline.status import Status, oldest_waiting, tally
+from pipeline.status import (
+    Difference,
+    SourceStatus,
+    Status,
+    calls_this_month,
+    differences,
+    oldest_waiting,
+    tally,
+)
 from pipeline.subscription import WebhookState
 
 #: Counted beside the events, not among them.
 _ASIDE = "duplicates"
+
+#: Differences that are listed of a source.
+_SHOWN = 5
 
 
 def add(commands: Commands) -> None:
@@ -70,7 +82,8 @@ def _was_told(found: Status) -> bool:
 
 async def _from_file(config: Config, why: str) -> Status:
     """Read what an outbox says whose daemon, if there is one, cannot be asked."""
-    reasons, held = [why], is_held(config.outbox.path)
+    reasons, held, clock = [why], is_held(config.outbox.path), SystemClock()
+    notes: Sequence[Note] = ()
     if held:
         reasons.append(
             f"a daemon holds {config.outbox.path} all the same: is server.admin another one than "
@@ -79,7 +92,8 @@ async def _from_file(config: Config, why: str) -> Status:
     try:
         async with read_outbox(config.outbox.path) as outbox:
             sums = tally(await outbox.overview.counts())
-            oldest = await oldest_waiting(outbox.overview, SystemClock())
+            oldest = await oldest_waiting(outbox.overview, clock)
+            notes = await outbox.noted()
             if await outbox.overview.is_restored():
                 reasons.append(
                     "the outbox was put back from a backup: what was sent since is not known, so "
@@ -96,6 +110,15 @@ async def _from_file(config: Config, why: str) -> Status:
         events=sums.events,
         deliveries=sums.deliveries,
         oldest_waiting_s=oldest,
+        sources={
+            name: SourceStatus(
+                state="unknown",
+                last_event_at=None,
+                calls_this_month=calls_this_month(notes, name, now=clock.now()),
+                drift=differences(notes, name),
+            )
+            for name in config.sources
+        },
     )
 
 
@@ -113,6 +136,21 @@ def _print(out: Console, found: Status) -> None:
             out.print(escape(note), soft_wrap=True)
     if found.destinations or found.sources:
         out.print(_peers(found))
+    for name, source in found.sources.items():
+        _print_drift(out, name, source.drift)
+
+
+def _print_drift(out: Console, name: str, drift: Sequence[Difference]) -> None:
+    if not drift:
+        return
+    known = "its messages differ from what this version knows, so look before they are misread:"
+    out.print(f"[yellow]{escape(name)}[/]: {known}", soft_wrap=True)
+    for one in drift[:_SHOWN]:
+        since, last = ((at or "")[:10] for at in (one.first_seen, one.last_seen))
+        times = f"{one.count:,} times from {since} to {last}"
+        out.print(f"  {escape(str(one))}: {times}", soft_wrap=True)
+    if len(drift) > _SHOWN:
+        out.print(f"  and {len(drift) - _SHOWN} more: see --json")
 
 
 def _headline(found: Status) -> str:
@@ -141,8 +179,9 @@ def _peers(found: Status) -> Table:
         shown.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
     for name, source in found.sources.items():
         heard = (source.last_event_at or "none since the start").removesuffix("Z").split(".")[0]
-        told = f"webhook {source.webhook}, last event: {heard}"
-        shown.add_row(name, _state(source.state), "", "", told)
+        calls = f"{source.calls_this_month:,} calls this month"
+        last = f"webhook {source.webhook}, last event: {heard}" if _was_told(found) else ""
+        shown.add_row(name, _state(source.state), "", calls, last)
     return shown
 
 

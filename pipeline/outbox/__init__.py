@@ -25,6 +25,7 @@ from pipeline.model import (
     Guest,
     GuestConsent,
     Outcome,
+    Product,
     Receipt,
     ToldBooking,
     ToldGuest,
@@ -217,6 +218,18 @@ class Count(Struct, frozen=True, kw_only=True):
     owner: str
     state: str
     n: int
+
+
+class Note(Struct, frozen=True, kw_only=True):
+    """Something of a source that is counted for years: requests by month, drift by its name."""
+
+    source: str
+    #: "calls" or "drift".
+    what: str
+    name: str
+    n: int
+    first_at: int
+    last_at: int
 
 
 class Owed(Struct, frozen=True, kw_only=True):
@@ -568,6 +581,32 @@ class Repair(Protocol):
         """Let deliveries that wait or are parked go; with a guest's goes what waits for it."""
 
 
+class Noted(Protocol):
+    """What is counted about the sources."""
+
+    async def add(self, notes: Sequence[Note], *, most: int, rest: str) -> list[Note]:
+        """Add to what is counted, and give those of what was not counted before.
+
+        A source has `most` names of one `what`; what exceeds them is counted as the `rest`.
+        """
+
+    async def all(self) -> list[Note]:
+        """Give all that is counted."""
+
+
+class Products(Protocol):
+    """What the bookings of a source can hold."""
+
+    async def known(self, source: str) -> Mapping[str, Product]:
+        """Give all products that were ever named, by their ids; from memory but for once."""
+
+    async def fetched_at(self, source: str) -> int | None:
+        """Tell when all were asked for last; None if they never were."""
+
+    async def learn(self, source: str, products: Sequence[Product], *, fetched_at: int) -> int:
+        """Keep what was fetched, and what it names no more too; tell how many are new or differ."""
+
+
 class Outbox(Protocol):
     """The whole of it; entered once, and closed by leaving."""
 
@@ -583,6 +622,8 @@ class Outbox(Protocol):
     records: Records
     repair: Repair
     times: Times
+    products: Products
+    noted: Noted
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""

@@ -1,9 +1,10 @@
 """The outbox in one SQLite file."""
 
 import asyncio
+import functools
 import secrets
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Collection
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -11,13 +12,17 @@ import msgspec
 from msgspec import Struct
 
 from pipeline.errors import OutboxError, OutboxUnavailable
+from pipeline.model import Product
 from pipeline.outbox import (
     Deliveries,
     Events,
     Facts,
     Intake,
     Ledger,
+    Note,
+    Noted,
     Overview,
+    Products,
     Records,
     Repair,
     Times,
@@ -40,7 +45,9 @@ from pipeline.outbox.file import (
 from pipeline.outbox.intake import SqliteIntake
 from pipeline.outbox.keys import KnownKeys, known_keys
 from pipeline.outbox.ledger import SqliteLedger
+from pipeline.outbox.noted import SqliteNoted, all_notes
 from pipeline.outbox.overview import SqliteOverview
+from pipeline.outbox.products import SqliteProducts, known_products
 from pipeline.outbox.query import rows
 from pipeline.outbox.records import SqliteRecords
 from pipeline.outbox.repair import SqliteRepair
@@ -111,6 +118,8 @@ class SqliteOutbox:
     records: Records
     repair: Repair
     times: Times
+    products: Products
+    noted: Noted
 
     def __init__(
         self,
@@ -134,6 +143,8 @@ class SqliteOutbox:
         self.records = SqliteRecords(readers)
         self.repair = SqliteRepair(writer)
         self.times = SqliteTimes(writer, readers)
+        self.products = SqliteProducts(writer, readers)
+        self.noted = SqliteNoted(writer, readers)
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""
@@ -289,13 +300,26 @@ async def open_ledger(path: Path) -> AsyncIterator[Ledger]:
     Nothing is made or migrated. Raises OutboxBusy when a daemon does run, and OutboxError for a
     file of another version.
     """
+    async with _alone(path) as (writer, readers):
+        yield SqliteLedger(writer, readers)
+
+
+@asynccontextmanager
+async def open_noted(path: Path) -> AsyncIterator[Noted]:
+    """Open nothing but what is counted of the sources; see `open_ledger`."""
+    async with _alone(path) as (writer, readers):
+        yield SqliteNoted(writer, readers)
+
+
+@asynccontextmanager
+async def _alone(path: Path) -> AsyncIterator[tuple[Writer, Readers]]:
     with instance_lock(path):
         require_current(path)
         async with writing(path) as connection, reading(path, 1) as readers:
             writer = Writer(connection)
             task = asyncio.create_task(writer.run(), name="outbox writer")
             try:
-                yield SqliteLedger(writer, readers)
+                yield writer, readers
             finally:
                 writer.stop()
                 await task
@@ -307,6 +331,8 @@ class Glance(Struct, frozen=True):
     overview: Overview
     records: Records
     facts: Facts
+    products: Callable[[str], Awaitable[Mapping[str, Product]]]
+    noted: Callable[[], Awaitable[list[Note]]]
 
 
 @asynccontextmanager
@@ -319,7 +345,13 @@ async def read_outbox(path: Path) -> AsyncIterator[Glance]:
     require_current(path)
     try:
         async with reading(path, 1) as readers:
-            yield Glance(SqliteOverview(readers), SqliteRecords(readers), SqliteFacts(readers))
+            yield Glance(
+                SqliteOverview(readers),
+                SqliteRecords(readers),
+                SqliteFacts(readers),
+                functools.partial(known_products, readers),
+                functools.partial(all_notes, readers),
+            )
     except OutboxUnavailable as exc:
         raise OutboxError(f"{path}: {exc}") from exc
 

@@ -33,6 +33,10 @@ _guest = msgspec.json.Decoder(Guest)
 class SimulatedRoller:
     """What is true at one venue, and the source that tells it; its answers take their time."""
 
+    #: What is not simulated.
+    catalogue = None
+    drift = None
+
     def __init__(self, dice: random.Random, *, latency: Latency, outages: Outages) -> None:
         self.guests: dict[str, Guest] = {}
         self.bookings: dict[str, Booking] = {}

@@ -328,7 +328,7 @@ async def test_the_guest_and_the_venue_are_asked_from_roller(
     assert '"marker.mail@example.com"' in shown
     assert "2026-07-04T00:00:00+01:00" in shown
     assert [r["path"] for r in await here.requests("roller")] == [
-        "/token", f"/guests/{customer}", "/venues/me",
+        "/token", f"/guests/{customer}", "/venues/me", "/products",
     ]  # fmt: skip
     assert await here.requests("stampede") == []
     assert sorted(one.name for one in here.folder.iterdir()) == ["config.toml", "message.json"]

@@ -14,9 +14,11 @@ _ROOT = Path(pipeline.__file__).parent
 
 #: What plug-ins are made of: things and pure functions, nothing that knows the outbox or the time.
 _PLUGIN_KIT = (
+    "pipeline.catalogue",
     "pipeline.clock",
     "pipeline.consent",
     "pipeline.contact",
+    "pipeline.drift",
     "pipeline.errors",
     "pipeline.flight",
     "pipeline.findings",

@@ -483,7 +483,6 @@ def test_what_is_given_and_has_no_effect_yet_is_warned_of(loaded: Loader) -> Non
         (path, "has no effect in this version")
         for path in (
             "sources.leeds.reconcile",
-            "sources.leeds.products",
             "destinations.stampede.registration_path",
             "destinations.stampede.visit_updates",
         )

@@ -64,6 +64,7 @@ class _Booking(Struct, frozen=True, kw_only=True):
     ends_at: str
     created_at: str | UnsetType
     updated_at: str
+    type: str | UnsetType
     metadata: _Metadata
 
 
@@ -150,6 +151,7 @@ class StampedeMapper:
             ends_at=visit.ends_at.isoformat(),
             created_at=_utc(visit.created_at) if visit.created_at else UNSET,
             updated_at=_utc(visit.updated_at),
+            type=visit.product or UNSET,
             metadata=_Metadata(
                 reference=visit.reference or UNSET,
                 source=visit.origin or UNSET,

@@ -6,11 +6,14 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
+from pipeline.catalogue import Catalogue
 from pipeline.errors import Failure, LaneFailure, Reject, Retry, Unauthorized, Unreadable
 from pipeline.findings import Finding
 from pipeline.flight import SharedFetch
 from pipeline.model import Booking, Envelope, Event, Guest
 from pipeline.plugin import AccessToken, Call, ListedVenue, Reply, Session, VenueDetails
+from pipeline.sources.roller.catalogue import RollerCatalogue
+from pipeline.sources.roller.drift import RollerDrift
 from pipeline.sources.roller.examination import Examination
 from pipeline.sources.roller.failures import failure
 from pipeline.sources.roller.guests import read_guest
@@ -51,6 +54,13 @@ class Roller:
         self._settings = settings
         self._session = session
         self._token_fetch = SharedFetch()
+        self.drift = RollerDrift()
+
+    @property
+    def catalogue(self) -> Catalogue | None:
+        """Where its products are asked for, unless the configuration says "off"."""
+        every = self._settings.products
+        return RollerCatalogue(self, every, self.drift) if every else None
 
     @property
     def subscriptions(self) -> Subscriptions:
@@ -79,20 +89,28 @@ class Roller:
         `GET /customers/{id}`, deprecated since May 2025, lacks the consent to SMS.
         """
         body = await self._get(f"/guests/{quote(customer, safe='')}")
-        return body if body is None else _readable(read_guest(customer, body), "guest")
+        if body is None:
+            return None
+        self.drift.guest(body)
+        return _readable(read_guest(customer, body), "guest")
 
     async def fetch_booking(self, booking: str) -> Booking | None:
         """Ask `GET /bookings/{uniqueId}`; None when ROLLER has no such booking."""
         body = await self._get(f"/bookings/{quote(booking, safe='')}")
+        if body is None:
+            return None
+        self.drift.booking(body)
         try:
-            return None if body is None else read_booking_detail(body)
+            return read_booking_detail(body)
         except Unreadable as exc:
             msg = f"ROLLER's answer for the booking cannot be read: {exc}"
             raise Reject(msg) from exc
 
     async def fetch_venue(self) -> VenueDetails:
         """Ask `GET /venues/me`; what it says and we cannot use is left out."""
-        return read_venue(await self._get("/venues/me") or b"{}")
+        body = await self._get("/venues/me") or b"{}"
+        self.drift.venue(body)
+        return read_venue(body)
 
     async def list_venues(self) -> Sequence[ListedVenue]:
         """Name the one venue that the credentials belong to (`GET /venues/me`)."""
@@ -112,21 +130,31 @@ class Roller:
             raise failure(reply, path)
         return reply.body
 
-    async def ask(self, path: str, *, method: str = "GET", body: bytes | None = None) -> Reply:
-        """Ask once, and once more with a fresh token after a 401; any other answer is given."""
-        reply = await self._ask(method, path, body)
+    async def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        body: bytes | None = None,
+        longest: int = 1_048_576,
+    ) -> Reply:
+        """Ask once, and once more with a fresh token after a 401; any other answer is given.
+
+        Of an answer, `longest` bytes are read.
+        """
+        reply = await self._ask(method, path, body, longest)
         if reply.status == _UNAUTHORIZED:
-            reply = await self._ask(method, path, body)
+            reply = await self._ask(method, path, body, longest)
         if reply.status == _UNAUTHORIZED:
             msg = "ROLLER refuses a fresh token (401)"
             raise Unauthorized(msg)
         return reply
 
-    async def _ask(self, method: str, path: str, body: bytes | None) -> Reply:
+    async def _ask(self, method: str, path: str, body: bytes | None, longest: int) -> Reply:
         token = await self.authorise()
         url = self._settings.base_url + path
         headers = _JSON | {"Authorization": f"Bearer {token}"}
-        call = Call(method=method, url=url, headers=headers, body=body)
+        call = Call(method=method, url=url, headers=headers, body=body, longest=longest)
         reply = await self._session.call(call)
         if reply.status == _UNAUTHORIZED:
             self._session.drop_token(token)

@@ -42,7 +42,7 @@ _PHASES = {"draft": Phase.DRAFT, "cancelled": Phase.CANCELLED, "deleted": Phase.
 _GONE = {Action.CANCELLED, Action.DELETED}
 
 #: An id longer than this is none of ROLLER's; it would only bloat indexes and paths.
-_LONGEST_ID = 128
+LONGEST_ID = 128
 
 #: Years that a date can be meant in. ROLLER runs on .NET, where 0001-01-01 and 9999-12-31 stand
 #: for no date; reckoning with them leaves the calendar.
@@ -204,7 +204,7 @@ def _text(raw: _Id, where: str) -> str | None:
     if not text:
         return None
     # Dots alone would lead elsewhere in a path.
-    if len(text) > _LONGEST_ID or not text.isprintable() or not text.strip("."):
+    if len(text) > LONGEST_ID or not text.isprintable() or not text.strip("."):
         msg = f"{where}: not an id"
         raise Unreadable(msg)
     return text

@@ -107,8 +107,6 @@ class RollerSettings(Struct, frozen=True, kw_only=True):
         """Name what has no effect in this version, if it is given."""
         if self.reconcile != "off":
             yield "reconcile"
-        if self.products:
-            yield "products"
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Tell what does not fit together, as (path below here, sentence); see `config.py`."""
