@@ -52,12 +52,12 @@ class Peers:
 
     async def ask_source(self, name: str, ask: Callable[[Source], Awaitable[_T]]) -> _T:
         """Ask a source; its requests are counted."""
-        counter = _Counter(None, name, self._till)
+        counter, where = _Counter(None, name, self._till), f"sources.{name}"
         with recorded_by(counter):
             try:
                 return await ask(self.sources[name])
             finally:
-                self.requests[f"sources.{name}"] = counter.count
+                self.requests[where] = self.requests.get(where, 0) + counter.count
 
     async def ask_destination(self, name: str, ask: Callable[[Destination], Awaitable[_T]]) -> _T:
         """Ask a destination; each request takes a slot of its allowance, outside the reserve."""

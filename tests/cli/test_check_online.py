@@ -67,13 +67,13 @@ async def test_what_is_right_is_said_to_be_right(
     """Exit 0 with each part named, so that one sees what was tried."""
     found = await _check(tidy, capsys)
     assert (found.code, found.document["ok"]) == (0, True)
-    for what in ("GET /venues/me", "GET /guests/{guestId}", "GET /bookings/{uniqueId}"):
-        assert found.only(what)[0] == "ok"
+    for what in ("venues/me", "guests/{guestId}", "bookings/{uniqueId}", "products"):
+        assert found.only(f"GET /{what}")[0] == "ok"
     assert found.only("venue")[1].startswith("Sandbox Leeds: Europe/London, GBP, GB")
     assert found.only("webhooks")[0] == found.only("GET /v1/venues")[0] == "ok"
     assert found.only("venues.leeds")[1].startswith("A1B2C3D4E5F6 is Sandbox Leeds")
     assert found.verdicts("token") == ["ok", "ok"]
-    assert found.document["requests"] == {"sources.leeds": 5, "destinations.stampede": 2}
+    assert found.document["requests"] == {"sources.leeds": 6, "destinations.stampede": 2}
 
 
 async def test_a_person_gets_a_table_with_what_to_do(
@@ -128,6 +128,19 @@ async def test_a_missing_permission_at_roller_is_named_with_its_endpoint(
     assert "403 INSUFFICIENT_SCOPE" in text
     assert f"the permission for {what}" in text
     assert "failed" not in found.verdicts("token") + found.verdicts("GET /v1/venues")
+
+
+async def test_a_key_that_may_not_see_products_is_warned_of(
+    tidy: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bookings go without them; whoever wants it so can say so."""
+    await _missing(tidy, "roller", "GET /products")
+    found = await _check(tidy, capsys)
+    verdict, text = found.only("GET /products")
+    assert (found.code, verdict) == (0, "warning")
+    assert "add-ons count as people" in text
+    tidy.replace("webhook_key =", 'products = "off"\nwebhook_key =')
+    assert "GET /products" not in (await _check(tidy, capsys)).text
 
 
 async def test_a_missing_permission_at_stampede_is_named(
@@ -331,7 +344,7 @@ async def test_a_token_that_has_ended_is_renewed_without_touching_the_daemons(
         await tidy.book(booking={})
         assert (await tidy.settled()).deliveries["parked"] == 0
     assert (found.code, found.verdicts("token")) == (0, ["ok", "ok"])
-    assert found.document["requests"] == {"sources.leeds": 6, "destinations.stampede": 3}
+    assert found.document["requests"] == {"sources.leeds": 7, "destinations.stampede": 3}
 
 
 async def test_an_outbox_of_another_version_is_left_alone(

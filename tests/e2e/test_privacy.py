@@ -30,6 +30,14 @@ _BOOKING = {
     "posNotes": "Markernote",
 }
 
+#: What no documentation has, and what somebody has typed as a key.
+_UNFORESEEN = {
+    "nickname": "Markernick",
+    "marker.key@example.com": 1,
+    "Markerkey Markerlast": {"Markerdeep": "x"},
+    "metadata": {"Markermeta": "Markervalue"},
+}
+
 _SECRET = re.compile(r"secret|marker|7400\s?123456|1980-02-03|MK1", re.IGNORECASE)
 
 
@@ -44,6 +52,7 @@ async def _said(here: World) -> dict[str, str]:
             said[path] = (await call(here.config.server, "GET", path) or b"").decode()
     for view in ("events", "deliveries", "attempts", "parked", "backlog", "budget"):
         said[view] = repr(here.rows(f"SELECT * FROM {view}"))
+    said["noted"] = repr(here.rows("SELECT * FROM noted"))
     return said
 
 
@@ -72,7 +81,7 @@ async def test_no_surface_shows_a_person_or_a_secret(
             if fault is not None:
                 faults = {"kind": fault, "path": "/v1/", "count": 6}
                 await here.control("stampede", "faults", faults)
-            await here.book(booking={"customerId": customer, **_BOOKING})
+            await here.book(booking={"customerId": customer, **_BOOKING, **_UNFORESEEN})
             assert await here.post(b'{"id": "1", "name": "Markerbad", "type": {}}') == 200
             assert await here.post(b"Markerbad", key="Markerkey") == 503
             # Somebody else's, with a key in its path as chat tools have them.

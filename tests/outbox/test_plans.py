@@ -12,9 +12,10 @@ from pipeline.model import (
     GuestConsent,
     Outcome,
     Phase,
+    Product,
     ToldGuest,
 )
-from pipeline.outbox import Hearer, Learnt, Pick, Reading
+from pipeline.outbox import Hearer, Learnt, Note, Pick, Reading
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
@@ -100,6 +101,11 @@ async def _everything(outbox: SqliteOutbox) -> None:
     for step in (-1, 1):
         await outbox.times.shift(step, reading, since=T0)
     await outbox.times.seen()
+    await outbox.products.learn("leeds", [Product(id="1")], fetched_at=T0)
+    await outbox.products.fetched_at("leeds")
+    note = Note(source="leeds", what="drift", name="x", n=1, first_at=T0, last_at=T0)
+    await outbox.noted.add([note, note], most=1, rest="y")
+    await outbox.noted.all()
     await outbox.shed(before=T0, attempts_before=T0)
 
 

@@ -8,7 +8,7 @@ import pytest
 
 from pipeline.contact import Contact
 from pipeline.destinations.stampede.settings import ConsentSettings
-from pipeline.model import Gender, Phase, Request, ToldConsent
+from pipeline.model import Gender, Phase, Product, Request, ToldConsent
 from pipeline.plugin import ConsentFeeds
 from pipeline.visit import visit
 from tests.unit.made import LONDON, booking, item, stampede_mapper
@@ -98,6 +98,14 @@ def test_a_booking_has_every_field_of_the_table() -> None:
             "status": "Paid",
         },
     }
+
+
+def test_a_booking_has_the_name_of_what_is_visited_as_its_type() -> None:
+    """As in Stampede's own example, "Drinks Room"; without a catalogue it has none."""
+    jump = Product(id="7158455", name="Adult", parent="Open Jump")
+    shown = visit(booking(), LONDON, _UPDATED, {jump.id: jump})
+    body = _body(stampede_mapper().booking(shown, guest="g-1", source="leeds"))
+    assert body["type"] == "Open Jump"
 
 
 def test_what_is_not_known_of_a_booking_is_left_out() -> None:

@@ -20,6 +20,7 @@ from pipeline.model import (
     Phase,
     Presence,
     Priority,
+    Product,
     Send,
     Sighting,
     StatusTag,
@@ -512,3 +513,39 @@ def test_a_guest_whom_an_opt_out_made_anew_gets_their_name_with_it() -> None:
     known = _known_guest(payload_hash=None)
     assert isinstance(_step(CONSENT, facts(told_guest=known)), Send)
     assert isinstance(_step(CONSENT, facts(told_guest=_known_guest())), Nothing)
+
+
+_JUMP = Product(id="7158455", name="Adult", parent="Open Jump")
+_SOCKS = Product(id="7158455", name="Large", parent="Grip Socks", admits=False)
+
+
+def test_a_booking_goes_as_the_catalogue_has_it() -> None:
+    """The name of what is visited, and nobody for an add-on."""
+    told = {"told_guest": told_guest()}
+    assert "type" not in _body(_sent(BOOKING, facts(**told)))
+    named = _body(_sent(BOOKING, facts(**told, products={_JUMP.id: _JUMP})))
+    assert (named["type"], named["party_size"]) == ("Open Jump", 3)
+    only = _body(_sent(BOOKING, facts(**told, products={_SOCKS.id: _SOCKS})))
+    assert (only["type"], only["party_size"]) == ("Grip Socks", 1)
+
+
+def test_a_name_that_becomes_known_or_changes_is_no_news_by_itself() -> None:
+    """The first reading of the catalogue would else have every booking told again."""
+    without = facts(told_guest=told_guest())
+    told = _known_booking(without)
+    for product in (_JUMP, _SOCKS):
+        named = msgspec.structs.replace(without, products={product.id: product})
+        assert _known_booking(named) == told
+        assert _step(BOOKING, msgspec.structs.replace(named, told_booking=told)) == Nothing()
+
+
+def test_the_name_goes_with_the_bookings_next_change() -> None:
+    """So in the end it is right everywhere that something still happens."""
+    told = _known_booking(facts(told_guest=told_guest()))
+    later = facts(
+        told_guest=told_guest(),
+        told_booking=told,
+        occurred_at=NOON + 1_000_000,
+        products={_JUMP.id: _JUMP},
+    )
+    assert _body(_sent(BOOKING, later))["type"] == "Open Jump"

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from pipeline.errors import Reject
-from pipeline.model import Booking, Item, Phase, Venue
+from pipeline.model import Booking, Item, Phase, Product, Venue
 from pipeline.visit import Visit, visit
 from tests.unit.made import LONDON, booking, item
 
@@ -233,6 +233,65 @@ def test_without_any_date_it_is_the_day_of_the_message() -> None:
 def test_party_size_counts_people_and_is_never_below_one(items: list[Item], people: int) -> None:
     """Stampede requires it, and a booking of nobody is none."""
     assert visit(booking(*items), LONDON, _UPDATED).party_size == people
+
+
+_JUMP = Product(id="1", name="Adult", parent="Open Jump", type="sessionpass")
+_CHILD = Product(id="2", name="Child", parent="Open Jump", type="sessionpass")
+_PARTY = Product(id="3", name="Pirates", parent="Birthday Party", type="partypackage")
+_SOCKS = Product(id="4", name="Large", parent="Grip Socks", type="addon", admits=False)
+_CARD = Product(id="5", name="Gift Card", type="giftcard", admits=False)
+_NAMELESS = Product(id="6")
+_PRODUCTS = {one.id: one for one in (_JUMP, _CHILD, _PARTY, _SOCKS, _CARD, _NAMELESS)}
+
+
+@pytest.mark.parametrize(
+    ("items", "people", "product"),
+    [
+        ([("1", 2, 1)], 2, "Open Jump"),
+        ([("1", 2, 1), ("4", 5, 1)], 2, "Open Jump"),
+        ([("4", 5, 1), ("3", 1, 10)], 10, "Birthday Party"),
+        ([("3", 1, 4), ("1", 3, 1), ("2", 2, 1)], 9, "Open Jump"),
+        ([("3", 1, 4), ("1", 4, 1)], 8, "Birthday Party"),
+        ([("5", 3, 1)], 1, "Gift Card"),
+        ([("5", 1, 1), ("4", 2, 1)], 1, "Grip Socks"),
+        ([("99", 3, 1)], 3, None),
+        ([("99", 3, 1), ("4", 2, 1)], 3, None),
+        ([("99", 3, 1), ("1", 2, 1)], 5, "Open Jump"),
+        ([(None, 3, 1)], 3, None),
+        ([("6", 2, 1)], 2, None),
+        ([("1", -2, 1), ("4", 9, 1)], 1, "Open Jump"),
+        ([], 1, None),
+    ],
+    ids=[
+        "one",
+        "an add-on is nobody",
+        "a group beats its socks",
+        "variations of one product go together",
+        "the first of two that tie",
+        "a gift card",
+        "nothing but add-ons",
+        "unknown: people",
+        "unknown: not named by its add-on",
+        "unknown beside known",
+        "no product",
+        "nameless",
+        "refund",
+        "no items",
+    ],
+)
+def test_what_the_catalogue_knows_says_who_comes_and_what_for(
+    items: list[tuple[str | None, int, int]], people: int, product: str | None
+) -> None:
+    """Socks are no visitors, and what is not known is taken for one."""
+    made = [item(product=one, quantity=n, group_size=size) for one, n, size in items]
+    shown = visit(booking(items=tuple(made)), LONDON, _UPDATED, _PRODUCTS)
+    assert (shown.party_size, shown.product) == (people, product)
+
+
+def test_without_a_catalogue_every_item_is_people() -> None:
+    """As long as nobody has said otherwise."""
+    shown = visit(booking(item(product="4", quantity=5)), LONDON, _UPDATED)
+    assert (shown.party_size, shown.product) == (5, None)
 
 
 def test_a_booking_without_items_is_of_one_person() -> None:

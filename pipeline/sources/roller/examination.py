@@ -24,6 +24,7 @@ _MAY_ASK = (_OK, 400, 404)
 #: What ROLLER answers where there are no webhooks is not documented.
 _MAY_LIST = (_OK, 204, 404)
 _VENUE = "GET /venues/me"
+_PRODUCTS = "GET /products"
 _WEBHOOKS = "GET /webhooks"
 
 
@@ -68,12 +69,22 @@ class Examination:
         for called, path in _ENDPOINTS.items():
             reply = await self._reply(called, path, fine=_MAY_ASK)
             found.append(reply if isinstance(reply, Finding) else ok(called, "the key may ask"))
+        if self._settings.products:
+            found.append(await self._products())
         reply = await self._reply(_WEBHOOKS, "/webhooks", fine=_MAY_LIST)
         if isinstance(reply, Finding):
             found.append(reply)
         else:
             look = judge_subscriptions(reply.status, reply.body, self._name, self._settings)
             found += (look.finding, *look.warnings)
+
+    async def _products(self) -> Finding:
+        """Bookings go without them, so a refusal is no more than a warning."""
+        reply = await self._reply(_PRODUCTS, "/products")
+        if not isinstance(reply, Finding):
+            return ok(_PRODUCTS, "the key may ask")
+        note = f"{reply.note}; without it bookings have no type, and add-ons count as people"
+        return warning(_PRODUCTS, note, f'{reply.advice}; or set {self._where}.products = "off"')
 
     async def _reply(
         self, called: str, path: str, *, fine: Collection[int] = (_OK,)
