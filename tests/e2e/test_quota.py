@@ -40,7 +40,7 @@ async def test_each_call_is_counted_whatever_became_of_it(
         await here.control("roller", "faults", {"kind": fault, "rate": 0.3, "count": 20})
     async with here.running():
         await here.play(bookings=6, guests=4, updates=3, seed=2)
-        status = await here.settled(timeout=30)
+        status = await here.settled()
         assert await _command(here, capsys, "venues", "--json")
         status = await here.status()
         calls = await _seen_on_the_wire(here)
@@ -62,14 +62,14 @@ async def test_messages_as_they_are_known_are_no_drift(here: World) -> None:
     """A finding that is none would have people look for nothing, and then not look."""
     async with here.running():
         await here.play(bookings=20, guests=12, updates=10, cancellations=3, seed=5)
-        await here.settled(timeout=30)
+        await here.settled()
         customer = await here.guest(email="ada@example.com")
         made = await here.book(booking={"customerId": customer, "metadata": {"Ada": "x"}})
         await here.control("roller", "waivers", {"customerId": customer, "minors": 2})
         await here.control("roller", "redemptions", {"booking": made["booking"]["uniqueId"]})
         for shape in ("flat", "nested"):
             await here.book(booking={"customerId": customer}, shape=shape, words=shape == "flat")
-        status = await here.settled(timeout=30)
+        status = await here.settled()
     assert [str(one) for one in status.sources["leeds"].drift] == []
 
 
