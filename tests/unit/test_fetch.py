@@ -1,6 +1,5 @@
 """A pause that a source asks for is kept by every request to it."""
 
-import asyncio
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -42,10 +41,17 @@ async def fetcher(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Fetcher]:
         )
 
 
-async def _refused(fetcher: Fetcher, after: float) -> None:
+async def _ask(fetcher: Fetcher, after: float, *, meanwhile: float | None = None) -> None:
+    """Be answered 429; another request may be so before."""
+    async with fetcher.turn():
+        if meanwhile is not None:
+            await _refused(fetcher, meanwhile)
+        raise Throttled("429", after=after)
+
+
+async def _refused(fetcher: Fetcher, after: float, *, meanwhile: float | None = None) -> None:
     with pytest.raises(Throttled):
-        async with fetcher.turn():
-            raise Throttled("429", after=after)
+        await _ask(fetcher, after, meanwhile=meanwhile)
 
 
 async def test_nothing_leaves_until_the_pause_is_over(fetcher: Fetcher, clock: FakeClock) -> None:
@@ -66,7 +72,7 @@ async def test_a_longer_pause_is_honoured_and_a_shorter_one_does_not_end_it(
     fetcher: Fetcher,
 ) -> None:
     """Retry-After may say more than a minute."""
-    await asyncio.gather(_refused(fetcher, 300.0), _refused(fetcher, 60.0))
+    await _refused(fetcher, 60.0, meanwhile=300.0)
     assert fetcher.pause() == 300.0
 
 

@@ -20,6 +20,7 @@ from pipeline.errors import (
 from pipeline.plugin import VenueDetails
 from pipeline.settings import Keys, Secret, Url
 from pipeline.sources.roller import Roller, RollerSettings
+from pipeline.sources.roller.settings import Every
 from pipeline.wire import PeerSession
 from tests.waiting import turn
 
@@ -277,3 +278,49 @@ async def test_no_connection_is_said_as_such(authorised: Roller, answers: aiores
     answers.get(_GUEST, exception=TimeoutError())
     with pytest.raises(PipelineError, match="no answer within"):
         await authorised.fetch_guest("7")
+
+
+async def test_all_products_are_asked_for_at_once(
+    authorised: Roller, answers: aioresponses
+) -> None:
+    """One call an hour, for calls are counted."""
+    products = [{"id": 7000001, "name": "Adult"}]
+    listed = [{"parentProductId": "1", "parentProductName": "Open Jump", "products": products}]
+    answers.get(f"{_BASE}/products", payload=listed)
+    assert authorised.catalogue
+    assert authorised.catalogue.every == 3600
+    found = await authorised.catalogue.fetch_products()
+    assert [(one.id, one.title) for one in found] == [("1", "Open Jump"), ("7000001", "Open Jump")]
+    assert authorised.drift.take() == {
+        "missing product.type": 1,
+        "retyped product.products.id integer": 1,
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "raised"),
+    [(403, Reject), (404, Reject), (429, Throttled), (500, Retry), (302, Reject)],
+)
+async def test_what_keeps_products_from_us_is_no_trouble_of_the_sources(
+    authorised: Roller, answers: aioresponses, status: int, raised: type[Failure]
+) -> None:
+    """Bookings go without; only a 429 is on the credentials as a whole."""
+    answers.get(f"{_BASE}/products", status=status, headers={"Retry-After": "90"})
+    assert authorised.catalogue
+    with pytest.raises(raised) as caught:
+        await authorised.catalogue.fetch_products()
+    assert isinstance(caught.value, LaneFailure) == (status == 429)
+    if isinstance(caught.value, Throttled):
+        assert caught.value.after == 90.0
+
+
+def test_products_that_are_off_cannot_be_asked_for(session: PeerSession) -> None:
+    """Whoever counts calls."""
+    settings = RollerSettings(
+        type="roller",
+        client_id="venue",
+        client_secret=Secret("hunter22"),
+        webhook_key=Keys((Secret("key"),)),
+        products=Every.parse("off"),
+    )
+    assert Roller("leeds", settings, session).catalogue is None
