@@ -111,11 +111,16 @@ class Model:
         recent += [one for (_, one), (at, _) in pairwise(fetched) if at >= now - RACE]
         return any((one.first, one.phone) == (first, phone) for one in recent)
 
+    def says_no(self, record: Record) -> bool:
+        """Tell whether a record's last word is a no, to anything."""
+        said = [one.consent for _, one in self.fetched.get(record, [])]
+        return bool(said) and Consent.NO in {said[-1].email, said[-1].sms}
+
     def takes_back(self, record: Record) -> bool:
         """Tell whether a record says no where it has said yes: that waits for nothing."""
         said = [one.consent for _, one in self.fetched.get(record, [])]
         said_yes = any(Consent.YES in {one.email, one.sms} for one in said)
-        return said_yes and Consent.NO in {said[-1].email, said[-1].sms}
+        return said_yes and self.says_no(record)
 
     def stretched(self, now: float) -> float:
         """Tell by how much our time is too short, for the wall clock was set back in it."""

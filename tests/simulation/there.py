@@ -117,14 +117,15 @@ class There:
     def _records(self, body: Mapping[str, Any]) -> Sequence[Record]:
         """Tell whose records a guest's call may speak for: it is in the name, if there is one.
 
-        An opt-out has none; it can be of any record with this e-mail that takes something back.
+        An opt-out has none; it can be of any record with this e-mail that says no: one that takes
+        something back, or a further one of a person who was told.
         """
         if "first" in body:
             venue, customer, _ = body["first"].split()
             return [(venue, customer)]
         records = self.model.fetched
         mine = [one for one, said in records.items() if said[-1][1].email == body["email"]]
-        return [one for one in mine if self.model.takes_back(one)]
+        return [one for one in mine if self.model.says_no(one)]
 
     def subjects(self, call: Call) -> set[str]:
         """Name the guest and the booking that a call is about, as far as it tells."""
