@@ -302,7 +302,8 @@ def _missing(truth: Truth, facts: Facts, step: Send, delivery: Delivery) -> list
     told = facts.told_guest
     holder = step.told.guest if isinstance(step.told, ToldBooking) else step.told.remote_id
     if told and told.remote_id == holder:
-        if told.asked_for == delivery.id:
+        # One that is retried by hand begins anew: the guest may have left once more since.
+        if told.asked_for == delivery.id and delivery.first_failure_at is not None:
             return []
         missing = msgspec.structs.replace(told, missing=True, asked_for=delivery.id)
         return [Learnt(key=truth.person or "", told=missing)]

@@ -70,6 +70,14 @@ _MOVE_TOLD = """
             + ?1 * (json_extract(doc, '$.consent.changed.sms.at') > ?2))
     WHERE destination = ?3 AND kind = 'guest' AND key = ?4 AND updated_at = ?5
 """
+#: Of the ledger, as the clock now says it of this boot: after a reboot nothing else tells how long
+#: ago a request was, and one of before a step ahead would seem to be long over.
+_REDATE = """
+    UPDATE attempt SET started_at = started_boot + ?1, ended_at = ended_boot + ?1
+    WHERE boot_id = ?2
+      AND id IN (SELECT id FROM attempt WHERE destination = ?3 ORDER BY id DESC LIMIT ?4)
+"""
+_REDATE_REFUSAL = "UPDATE allowance SET learnt_at = learnt_boot + ?1 WHERE boot_id = ?2"
 
 
 class SqliteTimes:
@@ -86,16 +94,7 @@ class SqliteTimes:
 
     async def note(self, reading: Reading) -> None:
         """Note what the clocks are."""
-
-        def unit(connection: sqlite3.Connection) -> None:
-            rows(
-                connection,
-                """INSERT INTO meta (name, value) VALUES ('clock', ?)
-                   ON CONFLICT DO UPDATE SET value = excluded.value""",
-                (msgspec.json.encode(reading),),
-            )
-
-        await self._writer.do(unit)
+        await self._writer.do(lambda connection: _note(connection, reading))
 
     async def shift(self, step: int, reading: Reading, *, since: int) -> int:
         """Move what waits by a step of the wall clock, some rows at a time; give how many.
@@ -103,8 +102,13 @@ class SqliteTimes:
         The reading is noted in an order in which a crash in between makes a retry come too early,
         and nothing too late.
         """
+
+        def unit(connection: sqlite3.Connection) -> None:
+            _note(connection, reading)
+            _redate(connection, reading)
+
         if step > 0:
-            await self.note(reading)
+            await self._writer.do(unit)
         moved = 0
         wanted = (reading.at, since, min(reading.at, reading.at - step))
         for found, used, move in (
@@ -121,7 +125,7 @@ class SqliteTimes:
             part = told[start : start + _AT_ONCE]
             moved += await self._move(_MOVE_TOLD, [(step, reading.at, *row) for row in part])
         if step < 0:
-            await self.note(reading)
+            await self._writer.do(unit)
         return moved
 
     async def _move(self, sql: str, moves: Sequence[tuple[object, ...]]) -> int:
@@ -131,3 +135,21 @@ class SqliteTimes:
             return connection.total_changes - before
 
         return await self._writer.do(unit)
+
+
+def _note(connection: sqlite3.Connection, reading: Reading) -> None:
+    rows(
+        connection,
+        """INSERT INTO meta (name, value) VALUES ('clock', ?)
+           ON CONFLICT DO UPDATE SET value = excluded.value""",
+        (msgspec.json.encode(reading),),
+    )
+
+
+def _redate(connection: sqlite3.Connection, reading: Reading) -> None:
+    """Say of the requests of this boot when they were by the clock as it is now."""
+    offset = reading.at - reading.boot
+    for destination, requests in rows(connection, "SELECT destination, requests FROM allowance"):
+        found = (offset, reading.boot_id, destination, 2 * requests)
+        rows(connection, _REDATE, found)
+    rows(connection, _REDATE_REFUSAL, (offset, reading.boot_id))

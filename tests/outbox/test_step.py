@@ -7,11 +7,13 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pipeline.budget import Budget
 from pipeline.clock import SECOND
 from pipeline.log import Log
 from pipeline.model import Change, Guest, Outcome, ToldConsent, ToldGuest
-from pipeline.outbox import Learnt
+from pipeline.outbox import Ending, Learnt, Opening
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
+from pipeline.settings import Duration, RateLimit
 from pipeline.step import Steps
 from tests.fakes import FakeClock
 from tests.outbox.support import (
@@ -71,6 +73,40 @@ async def _waits(outbox: SqliteOutbox, clock: FakeClock) -> float:
     due = await outbox.deliveries.next_due("stampede", most=6)
     assert due is not None
     return (due - clock.now()) / SECOND if due else 0.0
+
+
+@pytest.mark.parametrize("step", [-_HOUR, _HOUR])
+async def test_the_ledger_says_after_a_reboot_too_how_long_ago_a_request_was(
+    outbox: SqliteOutbox, clock: FakeClock, steps: Steps, step: float
+) -> None:
+    """By a wall clock that was set ahead all slots would seem to be free."""
+    await outbox.ledger.allow("stampede", 5, 900 * SECOND)
+    await steps.begin()
+    for _ in range(3):
+        at, boot = clock.now(), clock.boot()
+        token = Opening(
+            destination="stampede",
+            delivery=None,
+            method="POST",
+            path="/oauth/token",
+            at=at,
+            boot=boot,
+            boot_id=clock.boot_id,
+            timeout=SECOND,
+        )
+        made = await outbox.ledger.open(token)
+        ended = Ending(attempt=made, outcome=Outcome.OK, status=200, at=at, boot=boot)
+        await outbox.ledger.close(ended)
+    clock.step(step)
+    clock.advance(1)
+    await steps.look()
+    clock.reboot("second")
+    budget = Budget(RateLimit(requests=5, per=Duration(900)), clock)
+    clock.advance(890)
+    budget.restore(await outbox.ledger.entries("stampede", newest=10))
+    assert budget.used == 3
+    clock.advance(20)
+    assert budget.used == 0
 
 
 @pytest.mark.parametrize("step", _STEPS)

@@ -134,6 +134,27 @@ def test_a_booking_of_who_left_stampede_comes_to_an_end_with_a_child(booked: Boo
     assert play(_history((child, 0.0), (_book(), 1000.0), (leaves, 0.0), (booked, 30.0))) == []
 
 
+def test_a_booking_of_who_left_stampede_twice_goes_once_a_person_retries_it() -> None:
+    """Whoever retries by hand means that it begins anew, look-up and all."""
+    leaves = AtStampede(email=EMAILS[0], leaves=True)
+    renamed = Change(venue="venue-0", customer="c0", named_anew=True, by_email=_YES, by_sms=_YES)
+    history = _history(
+        (_say(_YES), 0.0),
+        (_book(booking="b1"), 3.0),
+        (renamed, 0.0),
+        (_book(booking="b1"), 3.0),
+        (_book(booking="b1", amount=11), 0.0),
+        (msgspec.structs.replace(renamed, by_email=_NO), 0.0),
+        (_book(amount=12), 30.0),
+        (leaves, 0.2),
+        (_book(amount=12), 0.0),
+        (Change(venue="venue-1", customer="c0", named_anew=True, by_email=_YES), 30.0),
+        (leaves, 0.2),
+        seed=2,
+    )
+    assert play(history) == []
+
+
 def test_details_that_waited_through_an_outage_are_fetched_again() -> None:
     """Whoever changed them meanwhile has told ROLLER, and ROLLER nobody."""
     outage = Outage(peer="stampede-0", seconds=3000.0)
