@@ -22,6 +22,13 @@ from pipeline.preview import Subject
 from pipeline.tokens import Tokens, tokens_beside
 from pipeline.wire import Http, client
 
+#: What the daemon does with messages of other kinds; what comes of it depends on what was told.
+_NO_BOOKING = {
+    Kind.CUSTOMER: "it names a customer, of whom the daemon tells those who were told before",
+    Kind.REDEMPTION: "it names tickets, and the daemon tells of the visit if their booking is told",
+    Kind.SIGNED_WAIVER: "it is read for who is a minor, and tells nobody anything",
+}
+
 
 class _Nowhere:
     """The way to a peer that is not to be contacted."""
@@ -119,7 +126,7 @@ async def inquire(config: Config, message: Message, guest: Guest | None, clock: 
     """
     name, booking = message.source, message.booking
     if booking is None:
-        raise NoDelivery("not used" if message.kind is Kind.OTHER else "not used yet")
+        raise NoDelivery(_NO_BOOKING.get(message.kind, "not used"))
     details = await _known_details(config, name)
     products = await _known_products(config, name)
     if guest is None and _is_taken(config, name):

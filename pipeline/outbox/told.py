@@ -54,6 +54,25 @@ def told_guest(
     return _told_guest.decode(found[0][0]) if found else None
 
 
+def learn_customer(
+    connection: sqlite3.Connection, delivery: Delivery, learnt: Learnt, now: int
+) -> None:
+    """Keep as whom a customer was told, once something was told of them."""
+    record = f"{delivery.source}/{delivery.customer}"
+    told = learnt.told
+    if not isinstance(told, ToldGuest) or told.consent is None:
+        return
+    if record in told.consent.behind:
+        rows(
+            connection,
+            """INSERT INTO told (destination, kind, key, doc, updated_at)
+               VALUES (?1, 'customer', ?2, json_object('person', ?3), ?4)
+               ON CONFLICT DO UPDATE SET doc = excluded.doc, updated_at = excluded.updated_at
+               WHERE doc <> excluded.doc""",
+            (delivery.destination, record, learnt.key, now),
+        )
+
+
 def remember(connection: sqlite3.Connection, remembered: Remembered) -> None:
     """Note what a record of a person says who was told, and of which nothing is to be sent."""
     said = {remembered.record: msgspec.to_builtins(remembered.said)}
