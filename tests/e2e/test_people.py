@@ -1,5 +1,6 @@
 """What ROLLER tells of people beside their bookings reaches those who were told of them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -7,8 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 
+from pipeline.cli import main
 from tests.e2e.test_registration import _MODE, _OFF
 from tests.e2e.world import World, equations, world
+from tests.outbox.support import change
+from tests.waiting import until
 
 _ANNA = {
     "firstName": "Anna",
@@ -221,3 +225,90 @@ async def test_of_a_message_about_people_only_ids_and_dates_are_kept(here: World
         kept = msgspec.json.decode(body)
         assert set(kept) <= fields
         assert set().union(*kept["data"]) <= ids[kind]
+
+
+_DELETED = "the guest was deleted at ROLLER"
+_ONCE = "the source does not know the customer any more"
+
+
+async def _once(here: World) -> None:
+    """Wait until ROLLER has been asked once for somebody whom it does not know."""
+    sql = "SELECT 1 FROM events WHERE state = 'waiting' AND reason = ?"
+    await until(lambda: here.rows(sql, _ONCE), timeout=20.0)
+
+
+def _some_minutes_later(here: World) -> None:
+    """Have what waits be due; the daemon is stopped."""
+    [(wait,)] = here.rows("SELECT due_at - updated_at FROM event WHERE state = 'waiting'")
+    assert wait >= 299e6, "one 404 may be a hiccup of minutes"
+    change(here.outbox, "UPDATE event SET due_at = updated_at WHERE state = 'waiting'")
+
+
+async def test_a_guest_who_was_deleted_is_erased_here_and_told_no_more(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They asked the venue to be forgotten, and nobody else will tell us."""
+    deleted = {"lastName": "Markerlast", "email": "marker.mail@example.com"}
+    here.replace('first = "20ms"\nmax = "200ms"', 'first = "1m"\nmax = "1m"')
+    async with here.running():
+        customer = await _booked(here, **deleted)
+        await here.control("stampede", "faults", {"kind": "500", "path": "/v1/"})
+        await here.book(booking={"uniqueId": "one", "total": 12, "name": "Markerbooker"})
+        await here.heard()
+        await here.delete(customer)
+        await _once(here)
+        assert here.rows("SELECT 1 FROM deliveries WHERE state IN ('waiting', 'sending')")
+    _some_minutes_later(here)
+    async with here.running():
+        await here.heard()
+        await here.clear_faults("stampede")
+        before = len(await here.requests("stampede"))
+        equations(await here.settled())
+        explained = await _explained(here, capsys)
+    assert _ends(here)[-1] == ("customer", "updated", "done", _DELETED)
+    erased = here.rows("SELECT kind, reason FROM deliveries WHERE state = 'erased'")
+    told_since = (await here.requests("stampede"))[before:]
+    assert erased, "something waited"
+    assert {reason for _, reason in erased} == {_DELETED}
+    assert "marker.mail" not in repr(told_since)
+    assert f"It is done: {_DELETED}." in explained
+    assert f"It is erased: {_DELETED}." in explained
+    left = b"".join(one.read_bytes() for one in here.folder.glob("outbox.db*"))
+    assert b"arker" not in left
+    assert here.rows("SELECT count(*) FROM told WHERE kind = 'guest'") == [(1,)]
+
+
+async def test_one_answer_404_does_not_erase_anybody(here: World) -> None:
+    """A guest is erased once and for all."""
+    async with here.running():
+        customer = await _booked(here)
+        missing = {"kind": "404", "count": 1, "path": "/guests/*"}
+        await here.control("roller", "faults", missing)
+        await here.change(customer, lastName="Married")
+        await _once(here)
+    _some_minutes_later(here)
+    async with here.running():
+        equations(await here.settled())
+    assert _ends(here)[-1] == ("customer", "updated", "done", None)
+    assert (await _guests(here))["anna@example.com"]["last"] == "Married"
+
+
+async def test_a_failure_between_two_answers_404_proves_nothing(here: World) -> None:
+    """Whoever answers 500 in between may well have been wrong before."""
+    async with here.running():
+        customer = await _booked(here)
+        await here.delete(customer)
+        await _once(here)
+    _some_minutes_later(here)
+    await here.control("roller", "faults", {"kind": "500", "count": 1, "path": "/guests/*"})
+    async with here.running():
+        await _once(here)
+        assert here.rows("SELECT doc FROM subject WHERE kind = 'guest'") != [(None,)]
+
+
+async def _explained(here: World, capsys: pytest.CaptureFixture[str]) -> str:
+    """Give what `explain` says of everything."""
+    capsys.readouterr()
+    for [name] in here.rows("SELECT id FROM events UNION SELECT id FROM deliveries"):
+        await asyncio.to_thread(main, ["explain", name, "--config", str(here.path)])
+    return capsys.readouterr().out
