@@ -205,3 +205,34 @@ async def test_the_visit_of_somebody_who_is_not_told_of_is_not_told(here: World)
         equations(await here.settled())
     assert _visits(here) == []
     assert await _statuses(here) == {}
+
+
+async def test_a_past_visit_that_nobody_told_us_of_is_told_as_complete(here: World) -> None:
+    """What is found by asking is told with what has become of it since."""
+    large = b'{"data": {"booking": {"uniqueId": "%s"}}, "notes": "' + b"x" * 70_000 + b'"}'
+    here.replace("[server]\n", "[server]\nmax_body = 65536\n")
+    async with here.running():
+        for unique, start, fields in (
+            ("past", _YESTERDAY, {}),
+            ("ahead", timedelta(days=1), {}),
+            ("gone", _YESTERDAY, {"status": "Cancelled"}),
+        ):
+            booking = {"uniqueId": unique, "items": _session(start), **fields}
+            await here.book(booking=booking, send=False)
+            assert await here.post(large.replace(b"%s", unique.encode())) == 200
+        await _book(here, _YESTERDAY, "told")
+        await here.settled()
+    assert await _statuses(here) == {
+        "past": "complete", "ahead": "active", "gone": "cancelled", "told": "active",
+    }  # fmt: skip
+
+
+async def test_tickets_make_no_two_messages_of_one_time_differ(here: World) -> None:
+    """Calls are counted by the month, and nothing is to be asked."""
+    async with here.running():
+        for _ in range(2):
+            booking = {"uniqueId": "one", "items": _session(_NOW)}
+            await here.book(booking=booking, event_date="2026-11-21T10:00:00Z")
+            await here.settled()
+    assert len(here.rows("SELECT 1 FROM events WHERE kind = 'booking'")) == 2
+    assert not [one for one in await here.requests("roller") if "/bookings" in one["path"]]
