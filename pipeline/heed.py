@@ -23,6 +23,10 @@ NOTICED = frozenset({Kind.CUSTOMER, Kind.REDEMPTION, Kind.SIGNED_WAIVER})
 #: A booking's message may come after that of its tickets.
 _TRIES_FOR_A_BOOKING = 6
 
+#: Tickets of one message that are asked for at most: each is a call, and calls are counted by the
+#: month. What is found for one has its booking's others.
+_MOST_SEARCHES = 5
+
 #: Seconds until a guest is asked for again whom the source has no more: one 404 is no proof.
 _BEFORE_BELIEVING = 300.0
 
@@ -142,7 +146,7 @@ class Heeder:
         missing = [ticket for ticket in tickets if ticket not in found]
         if missing and event.attempts + 1 < _TRIES_FOR_A_BOOKING:
             raise NotYet("no booking with this ticket is known yet")
-        for ticket in missing:
+        for ticket in missing[:_MOST_SEARCHES]:
             # Whatever was found for the one before may have this one too.
             found |= await self._outbox.visits.of_tickets(self._name, [ticket])
             if ticket not in found and (booking := await self._fetcher.booking_of(ticket)):

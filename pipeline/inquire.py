@@ -14,7 +14,7 @@ from pipeline.clock import Clock
 from pipeline.config import Config
 from pipeline.errors import Failure, OutboxError, Unreadable
 from pipeline.gather import merge_details, whole_venue
-from pipeline.model import Booking, Envelope, Event, Guest, Kind, Phase, Product
+from pipeline.model import Booking, Envelope, Event, Guest, Kind, Minor, Phase, Product
 from pipeline.outbox.sqlite import read_outbox
 from pipeline.plugin import Call, Destination, Reply, Source, VenueDetails
 from pipeline.plugins import make_destination, make_source
@@ -152,6 +152,7 @@ async def inquire(config: Config, message: Message, guest: Guest | None, clock: 
         unknown=_unknown(details),
         adults_only=source_traits(config.sources[name]).adults_only,
         products={one: products[one] for one in _named(booking) & products.keys()},
+        minor=await _known_minor(config, name, booking.customer),
     )
 
 
@@ -178,6 +179,14 @@ async def _known_products(config: Config, name: str) -> Mapping[str, Product]:
 
 def _named(booking: Booking) -> set[str]:
     return {item.product for item in booking.items if item.product}
+
+
+async def _known_minor(config: Config, name: str, customer: str | None) -> Minor | None:
+    """Tell what the outbox knows of a customer from a waiver, if it can be read."""
+    with suppress(OutboxError):
+        async with read_outbox(config.outbox.path) as outbox:
+            return await outbox.facts.minor(name, customer) if customer else None
+    return None
 
 
 async def _ask_for_guest(source: Source, booking: Booking, customer: str) -> Guest | None:

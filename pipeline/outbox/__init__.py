@@ -418,6 +418,9 @@ class Facts(Protocol):
     async def venue(self, source: str) -> KnownVenue | None:
         """Give a venue as last fetched."""
 
+    async def minor(self, source: str, customer: str) -> Minor | None:
+        """Tell what a waiver says of a customer, if it calls them a minor."""
+
     async def told_guest(self, destination: str, person: str) -> ToldGuest | None:
         """Give what a destination was told of a person."""
 

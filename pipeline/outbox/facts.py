@@ -49,6 +49,14 @@ class SqliteFacts:
         row = await self._subject(source, "venue", "", beside="")
         return row and KnownVenue(details=_venue.decode(row[0]), fetched_at=row[1])
 
+    async def minor(self, source: str, customer: str) -> Minor | None:
+        """Tell what a waiver says of a customer, if it calls them a minor."""
+        row = await self._readers.row(
+            "SELECT doc FROM subject WHERE source = ? AND kind = 'minor' AND key = ?",
+            (source, customer),
+        )
+        return row and _minor.decode(row[0] or "{}")
+
     async def told_guest(self, destination: str, person: str) -> ToldGuest | None:
         """Give what a destination was told of a person."""
         row = await self._told(destination, "guest", person)

@@ -1,6 +1,7 @@
 """What ROLLER tells of people beside their bookings reaches those who were told of them."""
 
 import asyncio
+import functools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -312,3 +313,20 @@ async def _explained(here: World, capsys: pytest.CaptureFixture[str]) -> str:
     for [name] in here.rows("SELECT id FROM events UNION SELECT id FROM deliveries"):
         await asyncio.to_thread(main, ["explain", name, "--config", str(here.path)])
     return capsys.readouterr().out
+
+
+async def test_a_change_while_the_guest_is_being_asked_for_is_not_missed(here: World) -> None:
+    """ROLLER tells of the purchase and of the customer at once, and may answer what was before."""
+    async with here.running():
+        customer = await here.guest(**_ANNA)
+        await here.control("roller", "faults", {"kind": "slow", "count": 1, "path": "/guests/*"})
+        await here.book(booking={"customerId": customer})
+        await until(functools.partial(_is_being_asked_for, here))
+        await here.change(customer, **_NO)
+        await here.settled()
+        assert await _opt_ins(here) == [False, False, False]
+    assert _ends(here)[-1] == ("customer", "updated", "done", None)
+
+
+async def _is_being_asked_for(here: World) -> bool:
+    return any(path.startswith("/guests/") for path in await _asked(here))

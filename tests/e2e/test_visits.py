@@ -124,6 +124,7 @@ async def test_a_later_change_of_a_visited_booking_says_that_it_is_complete(here
         await here.book(booking={"uniqueId": "one", "status": "Cancelled"})
         await here.settled()
         assert await _statuses(here) == {"one": "cancelled"}
+    assert _visits(here) == [("complete", "delivered")], "the rest goes with the booking"
 
 
 async def test_a_session_that_is_moved_takes_its_end_along(here: World) -> None:
@@ -236,3 +237,13 @@ async def test_tickets_make_no_two_messages_of_one_time_differ(here: World) -> N
             await here.settled()
     assert len(here.rows("SELECT 1 FROM events WHERE kind = 'booking'")) == 2
     assert not [one for one in await here.requests("roller") if "/bookings" in one["path"]]
+
+
+async def test_a_message_of_many_strange_tickets_costs_few_calls(here: World) -> None:
+    """A till sends what it has; an allowance of calls a month is soon gone."""
+    tickets = ", ".join(f'{{"ticketId": "S-{number:03}"}}' for number in range(60))
+    body = f'{{"id": "r", "type": 3, "eventType": 1, "data": {{"redemptions": [{tickets}]}}}}'
+    async with here.running():
+        assert await here.post(body.encode()) == 200
+        equations(await here.settled())
+    assert len(await _searches(here)) == 5

@@ -170,6 +170,8 @@ async def test_who_is_a_minor_is_known_with_the_guest(outbox: SqliteOutbox) -> N
     await outbox.shed(before=T0 + LEASE, attempts_before=T0)
     await _known(outbox)
     assert await _minor(outbox) == born, "it outlives keep"
+    assert await outbox.facts.minor("leeds", "c") == born
+    assert await outbox.facts.minor("leeds", "e") is None
 
 
 async def _body(outbox: SqliteOutbox, key: str, *, booking: str = "b", large: bool = False) -> int:
