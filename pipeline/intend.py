@@ -161,12 +161,12 @@ class Intender:
         truth = await self._gatherer.truth(event.source, None, customer)
         if truth.guest is None:  # gone since
             return
-        told_as = await self._outbox.people.told_as(name, event.source, customer)
+        told = await self._outbox.people.is_told(name, event.source, customer)
         mapper = destination.mapper
         facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
         if intents := await self._now_sendable(event, name, destination, customer, now):
             owed.intents += intents
-        elif told_as is not None:
+        elif told:
             owed.intents += changed_customer(
                 name,
                 mapper,

@@ -389,8 +389,8 @@ class People(Protocol):
     async def expect(self, source: str, customer: str) -> None:
         """Note that a customer is going to be asked for, because of a booking."""
 
-    async def told_as(self, destination: str, source: str, customer: str) -> str | None:
-        """Give the digest of the person as whom a customer was told; None for one who was not."""
+    async def is_told(self, destination: str, source: str, customer: str) -> bool:
+        """Tell whether a destination was told of a customer, or is to be."""
 
     async def unsendable(self, destination: str, source: str, customer: str) -> Unsendable | None:
         """Give the newest of a customer's bookings, if it could not be told because of them."""

@@ -58,14 +58,19 @@ class SqlitePeople:
 
         await self._writer.do(unit)
 
-    async def told_as(self, destination: str, source: str, customer: str) -> str | None:
-        """Give the digest of the person as whom a customer was told; None for one who was not."""
-        row = await self._readers.row(
-            """SELECT json_extract(doc, '$.person') FROM told
-               WHERE destination = ? AND kind = 'customer' AND key = ?""",
-            (destination, f"{source}/{customer}"),
+    async def is_told(self, destination: str, source: str, customer: str) -> bool:
+        """Tell whether a destination was told of a customer, or is to be."""
+        [found] = await self._readers.row(
+            """SELECT EXISTS (SELECT 1 FROM told
+                              WHERE destination = ?1 AND kind = 'customer'
+                                AND key = ?2 || '/' || ?3)
+                   OR EXISTS (SELECT 1 FROM delivery
+                              WHERE source = ?2 AND customer = ?3 AND destination = ?1
+                                AND kind = 'guest'
+                                AND state IN ('waiting', 'sending', 'parked'))""",
+            (destination, source, customer),
         )
-        return None if row is None else str(row[0])
+        return bool(found)
 
     async def unsendable(self, destination: str, source: str, customer: str) -> Unsendable | None:
         """Give the newest of a customer's bookings, if it could not be told because of them."""

@@ -57,7 +57,7 @@ def told_guest(
 def learn_customer(
     connection: sqlite3.Connection, delivery: Delivery, learnt: Learnt, now: int
 ) -> None:
-    """Keep as whom a customer was told, once something was told of them."""
+    """Keep that a customer was told of, whatever their e-mail is later."""
     record = f"{delivery.source}/{delivery.customer}"
     told = learnt.told
     if not isinstance(told, ToldGuest) or told.consent is None:
@@ -66,10 +66,8 @@ def learn_customer(
         rows(
             connection,
             """INSERT INTO told (destination, kind, key, doc, updated_at)
-               VALUES (?1, 'customer', ?2, json_object('person', ?3), ?4)
-               ON CONFLICT DO UPDATE SET doc = excluded.doc, updated_at = excluded.updated_at
-               WHERE doc <> excluded.doc""",
-            (delivery.destination, record, learnt.key, now),
+               VALUES (?, 'customer', ?, '{}', ?) ON CONFLICT DO NOTHING""",
+            (delivery.destination, record, now),
         )
 
 

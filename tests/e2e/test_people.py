@@ -330,3 +330,25 @@ async def test_a_change_while_the_guest_is_being_asked_for_is_not_missed(here: W
 
 async def _is_being_asked_for(here: World) -> bool:
     return any(path.startswith("/guests/") for path in await _asked(here))
+
+
+async def test_a_destination_that_was_not_told_of_a_customer_hears_of_no_change(
+    here: World,
+) -> None:
+    """It hears of the guest with their next booking, if it is for it at all."""
+    async with here.running():
+        customer = await _booked(here)
+    async with here.another_stampede("second"), here.running():
+        assert await _change(here, customer, lastName="Married") == [("guest", 3, "delivered")]
+        assert (await here.state("second"))["guests"] == []
+
+
+async def test_what_was_refused_of_a_guest_goes_again_once_it_is_corrected(here: World) -> None:
+    """So `explain` promises to whoever looks at what has parked."""
+    async with here.running():
+        refused = {"kind": "400", "count": 1, "method": "POST", "path": "/v1/guests"}
+        await here.control("stampede", "faults", refused)
+        customer = await _booked(here)
+        assert here.deliveries()["guest", "parked"] == 1
+        assert [one[0] for one in await _change(here, customer, lastName="Married")] == ["guest"]
+        assert here.deliveries()["booking", "delivered"] == 1

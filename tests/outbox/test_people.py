@@ -84,18 +84,27 @@ async def _tell(outbox: SqliteOutbox, key: str, *learnt: Learnt) -> None:
     await outbox.deliveries.succeed(guest, learnt, ending, more=False, now=T0)
 
 
-async def test_as_whom_a_customer_was_told_is_remembered(outbox: SqliteOutbox) -> None:
-    """Another e-mail is another guest, and only a digest of the old one is left."""
-    assert await outbox.people.told_as("stampede", "leeds", "c") is None
+async def test_that_a_customer_was_told_is_remembered(outbox: SqliteOutbox) -> None:
+    """Whatever e-mail they have now, and though the details are dropped after `keep`."""
+    assert not await outbox.people.is_told("stampede", "leeds", "c")
     await _tell(outbox, "looked up", Learnt(key="p", told=ToldGuest(remote_id="g")))
-    assert await outbox.people.told_as("stampede", "leeds", "c") is None, "asked for is not told"
+    assert not await outbox.people.is_told("stampede", "leeds", "c"), "asked for is not told"
     await _tell(outbox, "another record", _told("p", "york/c"))
-    assert await outbox.people.told_as("stampede", "leeds", "c") is None
+    assert not await outbox.people.is_told("stampede", "leeds", "c")
     await _tell(outbox, "told", _told("p"))
-    assert await outbox.people.told_as("stampede", "leeds", "c") == "p"
-    await _tell(outbox, "told again", _told("q"))
-    assert await outbox.people.told_as("stampede", "leeds", "c") == "q"
-    assert await outbox.people.told_as("second", "leeds", "c") is None
+    assert await outbox.people.is_told("stampede", "leeds", "c")
+    assert not await outbox.people.is_told("second", "leeds", "c")
+
+
+async def test_a_customer_of_whom_is_to_be_told_counts_as_told(outbox: SqliteOutbox) -> None:
+    """What was refused is corrected at ROLLER, and then it must go again."""
+    await settled(outbox, "1", GUEST)
+    assert await outbox.people.is_told("stampede", "leeds", "c")
+    guest = await next_delivery(outbox)
+    await outbox.deliveries.close(guest, DeliveryState.PARKED, "refused", None, now=T0)
+    assert await outbox.people.is_told("stampede", "leeds", "c")
+    await outbox.repair.drop_deliveries([guest.id], now=T0)
+    assert not await outbox.people.is_told("stampede", "leeds", "c")
 
 
 def _skipped(reason: str) -> Any:
@@ -208,7 +217,7 @@ async def test_of_somebody_who_is_gone_nothing_stays_but_ids_and_digests(path: P
         assert {one.reason for one in held} == {_REASON}
         assert await outbox.facts.guest("leeds", "c") is None
         assert await outbox.people.is_known("leeds", "c")
-        assert await outbox.people.told_as("stampede", "leeds", "c") == "p"
+        assert await outbox.people.is_told("stampede", "leeds", "c")
         conserved(path)
         bodies = dict(look(path, "SELECT id, body IS NOT NULL FROM event"))
         assert [bodies[one] for one in (done.id, waiting, refused.id, dropped, other)] == [

@@ -227,8 +227,8 @@ END;
 CREATE TABLE told (
     destination  TEXT NOT NULL,
     kind         TEXT NOT NULL CHECK (kind IN ('guest', 'booking', 'customer')),
-    -- A keyed digest of the guest's e-mail, or the booking as source/uniqueId. A customer, as
-    -- source/customerId, says as which guest they were told.
+    -- A keyed digest of the guest's e-mail, or the booking as source/uniqueId; or source/customerId,
+    -- for that a customer was told of, whatever their e-mail was then.
     key          TEXT NOT NULL,
     -- The destination's own id of the guest; for a booking, of the guest who holds it there.
     remote_id    TEXT,
