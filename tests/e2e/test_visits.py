@@ -115,6 +115,7 @@ async def test_a_later_change_of_a_visited_booking_says_that_it_is_complete(here
     """A refund is no reason to expect the guests again."""
     async with here.running():
         await _book(here, _YESTERDAY)
+        await here.settled()
         await here.redeem("one")
         await here.settled()
         assert await _statuses(here) == {"one": "complete"}
