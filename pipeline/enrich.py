@@ -89,14 +89,16 @@ class Enricher:
         self._stopping = False
         self._venue_fetch = SharedFetch()
         notices = source.notices
-        self._heeder = notices and Heeder(
-            name,
-            notices,
-            self.fetcher,
-            means,
-            wants_visits=any(mapper.visit_updates for mapper in mappers),
-            know_venue=self._know_venue,
-        )
+        self._heeder: Heeder | None = None
+        if notices is not None:
+            self._heeder = Heeder(
+                name,
+                notices,
+                self.fetcher,
+                means,
+                wants_visits=any(mapper.visit_updates for mapper in mappers),
+                know_venue=self._know_venue,
+            )
         self._bookings: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self) -> None:
