@@ -25,7 +25,7 @@ from pipeline.metrics import Meters
 from pipeline.model import Event
 from pipeline.notebook import Notebook
 from pipeline.outbox import Ledger, Outbox
-from pipeline.plugin import Destination, Source, VenueDetails
+from pipeline.plugin import Destination, Mapper, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
 from pipeline.refresh import Refresher
@@ -199,8 +199,8 @@ class Assembly:
         for name, settings in self._config.sources.items():
             source = self._peers.source(name, settings)
             doors[name] = Door(source=source, keys=settings.webhook_key, arrivals=Feed(_FEED))
-            mapped = any(name in destination.sources for destination in destinations.values())
-            enrichers[name] = self._enricher(name, settings, doors[name], is_mapped=mapped)
+            taken = [one.mapper for one in destinations.values() if name in one.sources]
+            enrichers[name] = self._enricher(name, settings, doors[name], taken)
             if subscriptions := source.subscriptions:
                 lookouts[name] = self._lookout(name, subscriptions, doors[name], enrichers[name])
         fetchers = {name: enricher.fetcher for name, enricher in enrichers.items()}
@@ -256,13 +256,13 @@ class Assembly:
         self._log.warning("webhooks missed", source=source, since=iso(since))
 
     def _enricher(
-        self, name: str, settings: SourceSettings, door: Door, *, is_mapped: bool
+        self, name: str, settings: SourceSettings, door: Door, mappers: Sequence[Mapper]
     ) -> Enricher:
         limit = settings.rate_limit
         return Enricher(
             name,
             door.source,
-            is_mapped=is_mapped,
+            mappers=mappers,
             limiter=AsyncLimiter(limit.requests, limit.per),
             lane=self._lane(),
             means=self._means,

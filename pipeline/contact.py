@@ -8,7 +8,7 @@ from email_validator import EmailNotValidError, validate_email
 from msgspec import Struct
 
 from pipeline.errors import Skip
-from pipeline.model import Gender, Guest, Venue
+from pipeline.model import Gender, Guest, Minor, Venue
 
 #: The age from which a person may be marketed to.
 _ADULT = 18
@@ -76,10 +76,18 @@ def e164(raw: str | None, country: str) -> str | None:
 
 def is_minor(guest: Guest, today: date) -> bool:
     """Tell whether the guest is known to be under 18 on this day at the venue."""
-    if guest.born is None:
-        return False
-    had_birthday = (today.month, today.day) >= (guest.born.month, guest.born.day)
-    return today.year - guest.born.year - (not had_birthday) < _ADULT
+    return guest.born is not None and not _is_adult(guest.born, today)
+
+
+def has_grown_up(minor: Minor, guest: Guest, today: date) -> bool:
+    """Tell whether somebody is 18 whom a waiver calls a minor, by every date of birth known."""
+    known = [born for born in (minor.born, guest.born) if born is not None]
+    return bool(known) and all(_is_adult(born, today) for born in known)
+
+
+def _is_adult(born: date, today: date) -> bool:
+    had_birthday = (today.month, today.day) >= (born.month, born.day)
+    return today.year - born.year - (not had_birthday) >= _ADULT
 
 
 def _name(raw: str | None) -> str | None:

@@ -4,23 +4,26 @@ One of these runs for each source, so that a venue whose ROLLER is in trouble ho
 """
 
 import asyncio
+from collections.abc import Collection
 from weakref import WeakValueDictionary
 
 import msgspec
 from aiolimiter import AsyncLimiter
 
-from pipeline.clock import SECOND
+from pipeline.clock import SECOND, micros, moment
 from pipeline.errors import NotYet, OutboxUnavailable, PipelineError, Reject, Skip
 from pipeline.feed import Feed
 from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher
 from pipeline.flight import SharedFetch
+from pipeline.heed import NOTICED, Heeder
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
 from pipeline.means import Means
-from pipeline.model import Booking, Event, EventState, Kind, Phase
+from pipeline.model import Booking, Event, EventState, Kind, Origin, Phase
 from pipeline.outbox import KnownBooking
-from pipeline.plugin import Source
+from pipeline.plugin import Mapper, Source
 from pipeline.products import Products
+from pipeline.visit import end_of
 from pipeline.wire import recorded_by
 
 #: Events of one source that are enriched at the same time.
@@ -56,7 +59,7 @@ class Enricher:
         name: str,
         source: Source,
         *,
-        is_mapped: bool,
+        mappers: Collection[Mapper],
         limiter: AsyncLimiter,
         lane: Lane,
         means: Means,
@@ -71,7 +74,8 @@ class Enricher:
         self.products = (
             Products(name, source.catalogue, self.fetcher, means) if source.catalogue else None
         )
-        self._is_mapped = is_mapped
+        #: Some destination takes the source.
+        self._is_mapped = bool(mappers)
         # Three calls at most, each behind those of all other workers.
         waits = 3 * _WORKERS * limiter.time_period / limiter.max_rate
         self._lease = round((_LEASE + waits) * SECOND)
@@ -84,6 +88,17 @@ class Enricher:
         self._free = asyncio.Semaphore(_WORKERS)
         self._stopping = False
         self._venue_fetch = SharedFetch()
+        notices = source.notices
+        self._heeder: Heeder | None = None
+        if notices is not None:
+            self._heeder = Heeder(
+                name,
+                notices,
+                self.fetcher,
+                means,
+                wants_visits=any(mapper.visit_updates for mapper in mappers),
+                know_venue=self._know_venue,
+            )
         self._bookings: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
     async def run(self) -> None:
@@ -162,7 +177,7 @@ class Enricher:
         answers = _Answers()
         try:
             with recorded_by(answers):
-                await self._enrich(event)
+                enriched = await self._enrich(event)
         except OutboxUnavailable:
             raise
         except Exception as exc:  # noqa: BLE001 - the one place; the lane judges it
@@ -178,8 +193,9 @@ class Enricher:
             )
             await self._record(event, verdict)
         else:
-            # Without its body, which no stage needs any more: what waits in memory stays small.
-            await self._enriched.put(msgspec.structs.replace(event, body=b""))
+            if enriched is not None:
+                # Without its body, which no stage needs any more: what waits in memory stays small.
+                await self._enriched.put(msgspec.structs.replace(enriched, body=b""))
 
     async def _put_back(self, event: Event) -> None:
         now = self._clock.now()
@@ -204,16 +220,20 @@ class Enricher:
         await self._outbox.events.finish(event.id, state, verdict.reason, now=now)
         self._log.info(state.value, event=event.id, reason=verdict.reason)
 
-    async def _enrich(self, event: Event) -> None:
-        """Learn what the event's deliveries need; Skip when it has none."""
-        if not self._is_mapped:
-            raise Skip("no destination")
-        if self._source.drift:
+    async def _enrich(self, event: Event) -> Event | None:
+        """Learn what the event's deliveries need; Skip when it has none, None at its end."""
+        if self._is_mapped and self._source.drift and not self._is_light(event):
             self._source.drift.look(event)
         if event.kind is Kind.OTHER:
             event = await self._read_anew(event)
+        if self._heeder and event.kind in NOTICED:
+            event = await self._heeder.lighten(event)
+        if not self._is_mapped:
+            raise Skip("no destination")
+        if self._heeder and event.kind in NOTICED:
+            return await self._heeder.heed(event)
         if event.kind is not Kind.BOOKING:
-            raise Skip("not used yet" if event.kind is not Kind.OTHER else "not used")
+            raise Skip("not used")
         await self._know_venue()
         booking, is_newest = await self._know_booking(event)
         if is_newest and booking.customer and booking.phase is not Phase.DRAFT:
@@ -221,6 +241,11 @@ class Enricher:
             await self._know_guest(event, booking.customer, is_cancelled=gone)
             if self.products:
                 await self.products.know(booking)
+        return event
+
+    def _is_light(self, event: Event) -> bool:
+        """Tell whether the body is as it came no more: what is missing there we have left out."""
+        return self._heeder is not None and event.kind in NOTICED and self._heeder.is_light(event)
 
     async def _read_anew(self, event: Event) -> Event:
         """Read what could not be read when it came: that was perhaps an older version."""
@@ -253,7 +278,18 @@ class Enricher:
             # Only the source can tell; its answer is the truth at least as of this event.
             booking = await self.fetcher.booking(booking.id) or booking
         await self._outbox.events.learn_booking(event, booking)
+        if event.origin is not Origin.WEBHOOK and booking.phase is Phase.ACTIVE:
+            await self._know_past_visit(event, booking)
         return booking, True
+
+    async def _know_past_visit(self, event: Event, booking: Booking) -> None:
+        """Take a visit that is over for one that happened, where nobody told us at the time."""
+        venue = await self._gatherer.venue(self._name)
+        if venue is None:
+            return
+        end = micros(end_of(booking, venue, moment(_as_of(event))))
+        if end <= self._clock.now():
+            await self._outbox.visits.learn(event.source, booking.id, at=end, event=event.id)
 
     def _read(self, event: Event) -> Booking:
         booking = self._source.booking(event)
@@ -273,6 +309,9 @@ class Enricher:
         known = await self._outbox.facts.guest(event.source, customer)
         if known and event.received_at <= known.fetched_at <= self._clock.now():
             return
+        if known is None:
+            # A message of theirs that comes meanwhile is of somebody whom we know.
+            await self._outbox.people.expect(event.source, customer)
         if await self.fetcher.guest(customer):
             return
         if is_cancelled:
@@ -309,4 +348,4 @@ def _is_ambiguous(known: KnownBooking | None, booking: Booking, event: Event) ->
     if known is None:
         return booking.is_partial
     tie = known.occurred_at == _as_of(event) and known.event != event.id
-    return tie and known.booking != booking
+    return tie and known.booking != msgspec.structs.replace(booking, tickets=())

@@ -35,7 +35,7 @@ _HELP = {
     "the source does not know the customer": (
         "ROLLER has no such guest (any more): was the booking made at another venue?"
     ),
-    "ROLLER's answer for the booking cannot be read": (
+    "ROLLER's answer for the": (
         "It is not what ROLLER documents; please report it, without the guest's data."
     ),
     "ROLLER answered": (
@@ -97,7 +97,19 @@ _HELP = {
         "It was never told to the destination, and nothing is to be taken back there."
     ),
     "no destination": "No destination has this source in its `venues`.",
-    "not used yet": "Messages of this kind are kept and counted, and not used by this version.",
+    "no booking with this ticket": (
+        "ROLLER names no booking in a message of redeemed tickets, and knows none that has these."
+    ),
+    "no booking": (
+        "No booking of this customer ever came, so nobody was told of them: whoever signs a waiver "
+        "is a customer at ROLLER too."
+    ),
+    "the guest was deleted at ROLLER": (
+        "What was known of the guest here is erased, and nothing more is sent of them. What was "
+        "told before stays at the destination."
+    ),
+    "nothing is left of the message": "outbox.keep is over, or its person was erased.",
+    "visits are not told in mode registration": "There is no call that changes a registration.",
     "not used": "Messages of this kind are of no use to any destination.",
     "erased": "The person was erased.",
 }
@@ -108,6 +120,14 @@ _WAITS = {
         "A guest who was made with the booking may be there a little later."
     ),
     "the source does not tell the venue": "Times and amounts depend on it.",
+    "no booking with this ticket is known yet": (
+        "The booking's own message may come later than that of its tickets; in the end ROLLER is "
+        "asked."
+    ),
+    "the source does not know the customer any more": (
+        "A guest who is deleted is changed for the last time. One answer is no proof of that, so "
+        "ROLLER is asked again some minutes later."
+    ),
     "the venue's details are not known yet": "They are asked from ROLLER, or can be configured.",
     "the guest cannot be asked for": (
         "What was fetched is too old to be sent: consent may have changed since."
@@ -159,7 +179,8 @@ def explain_event(story: EventStory, status: Status, now: datetime) -> list[str]
         case "done":
             made = [one["id"] for one in row.get("deliveries", ())]
             rest = f"{_join(made)} came of it." if made else "nothing is owed for it."
-            said.append(f"It is done: {rest}")
+            why = f" {row['reason']}." if row["reason"] else ""
+            said += [f"It is done:{why} {rest}", _help(row["reason"])]
         case "parked":
             said.append(f"It is parked, and a person must look: {row['reason']}.")
             said.append(_help(row["reason"]))

@@ -83,6 +83,12 @@ class Fetcher:
         async with self.turn():
             return await self._source.fetch_booking(booking)
 
+    async def booking_of(self, ticket: str) -> str | None:
+        """Ask which booking a ticket is of; None when the source does not tell."""
+        notices = self._source.notices
+        async with self.turn():
+            return None if notices is None else await notices.find_booking(ticket)
+
     async def guest(self, customer: str, keep: Keep | None = None) -> Guest | None:
         """Ask for a guest, and keep what is said; None when the source has none by this id."""
         async with self.turn():

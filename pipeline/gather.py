@@ -5,7 +5,16 @@ from collections.abc import Mapping
 from msgspec import Struct
 
 from pipeline.guest import person
-from pipeline.model import Booking, Facts, Guest, Product, ToldBooking, ToldGuest, Venue
+from pipeline.model import (
+    Booking,
+    Facts,
+    Guest,
+    Minor,
+    Product,
+    ToldBooking,
+    ToldGuest,
+    Venue,
+)
 from pipeline.outbox import Outbox
 from pipeline.plugin import VenueDetails
 
@@ -29,6 +38,9 @@ class Truth(Struct, frozen=True, kw_only=True):
     guest: Guest | None
     #: When the guest was fetched.
     guest_at: int | None
+    minor: Minor | None = None
+    visited_at: int | None = None
+    visited_by: int | None = None
     venue: Venue | None
     #: The guest's digest, None without a usable e-mail.
     person: str | None
@@ -55,6 +67,9 @@ class Gatherer:
             occurred_at=known.occurred_at if known else None,
             guest=guest.guest if guest else None,
             guest_at=guest.fetched_at if guest else None,
+            minor=guest.minor if guest else None,
+            visited_at=known.visited_at if known else None,
+            visited_by=known.visited_by if known else None,
             venue=await self.venue(source),
             person=person(guest.guest if guest else None, self._seal),
         )
@@ -83,6 +98,8 @@ class Gatherer:
             occurred_at=truth.occurred_at,
             guest=truth.guest,
             guest_at=truth.guest_at,
+            minor=truth.minor,
+            visited_at=truth.visited_at,
             told_guest=told_guest,
             told_booking=told_booking,
             restored_at=restored_at,

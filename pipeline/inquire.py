@@ -14,13 +14,20 @@ from pipeline.clock import Clock
 from pipeline.config import Config
 from pipeline.errors import Failure, OutboxError, Unreadable
 from pipeline.gather import merge_details, whole_venue
-from pipeline.model import Booking, Envelope, Event, Guest, Kind, Phase, Product
+from pipeline.model import Booking, Envelope, Event, Guest, Kind, Minor, Phase, Product
 from pipeline.outbox.sqlite import read_outbox
 from pipeline.plugin import Call, Destination, Reply, Source, VenueDetails
 from pipeline.plugins import make_destination, make_source
 from pipeline.preview import Subject
 from pipeline.tokens import Tokens, tokens_beside
 from pipeline.wire import Http, client
+
+#: What the daemon does with messages of other kinds; what comes of it depends on what was told.
+_NO_BOOKING = {
+    Kind.CUSTOMER: "it names a customer, of whom the daemon tells those who were told before",
+    Kind.REDEMPTION: "it names tickets, and the daemon tells of the visit if their booking is told",
+    Kind.SIGNED_WAIVER: "it is read for who is a minor, and tells nobody anything",
+}
 
 
 class _Nowhere:
@@ -119,7 +126,7 @@ async def inquire(config: Config, message: Message, guest: Guest | None, clock: 
     """
     name, booking = message.source, message.booking
     if booking is None:
-        raise NoDelivery("not used" if message.kind is Kind.OTHER else "not used yet")
+        raise NoDelivery(_NO_BOOKING.get(message.kind, "not used"))
     details = await _known_details(config, name)
     products = await _known_products(config, name)
     if guest is None and _is_taken(config, name):
@@ -145,6 +152,7 @@ async def inquire(config: Config, message: Message, guest: Guest | None, clock: 
         unknown=_unknown(details),
         adults_only=source_traits(config.sources[name]).adults_only,
         products={one: products[one] for one in _named(booking) & products.keys()},
+        minor=await _known_minor(config, name, booking.customer),
     )
 
 
@@ -171,6 +179,14 @@ async def _known_products(config: Config, name: str) -> Mapping[str, Product]:
 
 def _named(booking: Booking) -> set[str]:
     return {item.product for item in booking.items if item.product}
+
+
+async def _known_minor(config: Config, name: str, customer: str | None) -> Minor | None:
+    """Tell what the outbox knows of a customer from a waiver, if it can be read."""
+    with suppress(OutboxError):
+        async with read_outbox(config.outbox.path) as outbox:
+            return await outbox.facts.minor(name, customer) if customer else None
+    return None
 
 
 async def _ask_for_guest(source: Source, booking: Booking, customer: str) -> Guest | None:

@@ -5,10 +5,12 @@ from contextlib import suppress
 from typing import Any
 
 import msgspec
+from msgspec import Struct
 
 from pipeline.consent import remembered
 from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip, UnknownOutcome
 from pipeline.feed import Feed
+from pipeline.follow import changed_customer, visits_due
 from pipeline.gather import Truth
 from pipeline.guest import has_news, profile_is_told, record_of, takes_back
 from pipeline.log import trace
@@ -19,17 +21,32 @@ from pipeline.model import (
     Event,
     EventState,
     Facts,
+    Kind,
     Nothing,
     Origin,
     Priority,
 )
-from pipeline.outbox import Intent, Remembered
+from pipeline.outbox import About, Intent, Remembered, VisitDue
 from pipeline.plugin import Destination
+from pipeline.sendable import sendable_guest
 from pipeline.tags import distinct_roles
 from pipeline.transform import next_step, priority
 
 #: Events taken from the queue at a time.
 _AT_ONCE = 32
+
+
+class _Owed(Struct, kw_only=True):
+    """What comes of one event."""
+
+    intents: list[Intent] = []
+    heard: list[Remembered] = []
+    visits: list[VisitDue] = []
+
+    def destinations(self) -> set[str]:
+        """Name those that are owed something."""
+        told = {intent.destination for intent in self.intents}
+        return told | {visit.destination for visit in self.visits}
 
 
 class Intender:
@@ -78,9 +95,12 @@ class Intender:
 
     async def _settle(self, event: Event) -> None:
         now = self._clock.now()
-        intents, heard = await self._intents(event, now)
-        settled = await self._outbox.deliveries.settle(event, intents, heard, now=now)
-        self._log.info("enriched", event=event.id, source=event.source, deliveries=len(intents))
+        owed = await self._owed(event, now)
+        settled = await self._outbox.deliveries.settle(
+            event, owed.intents, owed.heard, owed.visits, now=now
+        )
+        made = len(owed.intents) + len(owed.visits)
+        self._log.info("enriched", event=event.id, source=event.source, deliveries=made)
         for one in settled:
             if one.superseded_by is not None:
                 self._log.info(
@@ -90,7 +110,7 @@ class Intender:
                 self._log.info(
                     one.state.value, event=event.id, delivery=one.delivery, reason=one.reason
                 )
-        for destination in {intent.destination for intent in intents}:
+        for destination in owed.destinations():
             self._lanes[destination].offer(event.id)
 
     async def _park(self, event: Event, exc: Exception) -> None:
@@ -99,19 +119,92 @@ class Intender:
         with suppress(OutboxUnavailable):
             await self._outbox.events.finish(event.id, EventState.PARKED, reason, now=now)
 
-    async def _intents(self, event: Event, now: int) -> tuple[list[Intent], list[Remembered]]:
+    async def _owed(self, event: Event, now: int) -> _Owed:
+        owed = _Owed()
+        for name, destination in self._destinations.items():
+            if event.source not in destination.sources:
+                continue
+            match event.kind:
+                case Kind.CUSTOMER:
+                    await self._of_customer(event, name, destination, owed, now)
+                case Kind.REDEMPTION:
+                    await self._of_visit(event, name, destination, owed, now)
+                case _:
+                    await self._of_booking(event, name, destination, owed, now)
+        if event.origin is not Origin.WEBHOOK:
+            owed.intents[:] = map(_unhurried, owed.intents)
+        return owed
+
+    async def _of_booking(
+        self, event: Event, name: str, destination: Destination, owed: _Owed, now: int
+    ) -> None:
         truth = await self._gatherer.truth(event.source, event.booking, None)
         stale = (truth.occurred_at or 0) > (event.occurred_at or event.received_at)
-        intents: list[Intent] = []
-        heard: list[Remembered] = []
-        for name, destination in self._destinations.items():
-            if event.source in destination.sources:
-                facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
-                mine = self._at(name, destination, facts, stale=stale)
-                intents += mine if event.origin is Origin.WEBHOOK else map(_unhurried, mine)
-                if not has_news(facts, destination.mapper):
-                    heard += _heard(name, facts, truth)
-        return intents, heard
+        facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
+        owed.intents += self._at(name, destination, facts, stale=stale)
+        if not has_news(facts, destination.mapper):
+            owed.heard += _heard(name, facts, truth)
+        owed.visits += self._visits(name, destination, facts, truth, told_anyway=True)
+
+    async def _of_visit(
+        self, event: Event, name: str, destination: Destination, owed: _Owed, now: int
+    ) -> None:
+        for booking in event.visited:
+            truth = await self._gatherer.truth(event.source, booking, None)
+            facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
+            owed.visits += self._visits(name, destination, facts, truth, told_anyway=False)
+
+    async def _of_customer(
+        self, event: Event, name: str, destination: Destination, owed: _Owed, now: int
+    ) -> None:
+        customer = event.customer or ""
+        truth = await self._gatherer.truth(event.source, None, customer)
+        if truth.guest is None:  # gone since
+            return
+        told = await self._outbox.people.is_told(name, event.source, customer)
+        mapper = destination.mapper
+        facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
+        if intents := await self._now_sendable(event, name, destination, customer, now):
+            owed.intents += intents
+        elif told:
+            owed.intents += changed_customer(
+                name,
+                mapper,
+                facts,
+                lambda facts: self._is_owed(DeliveryKind.GUEST, "", destination, facts),
+            )
+        if not has_news(facts, mapper):
+            owed.heard += _heard(name, facts, truth)
+
+    async def _now_sendable(
+        self, event: Event, name: str, destination: Destination, customer: str, now: int
+    ) -> list[Intent]:
+        """Give what is owed of a booking that could not be told because of its guest, and now can.
+
+        Of several it is the newest.
+        """
+        found = await self._outbox.people.unsendable(name, event.source, customer)
+        if found is None:
+            return []
+        truth = await self._gatherer.truth(event.source, found.booking, None)
+        if truth.booking is None or truth.booking.customer != customer:
+            return []
+        facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
+        intents = self._at(name, destination, facts, stale=False)
+        if intents[0].state is not DeliveryState.WAITING:
+            return []
+        about = About(
+            booking=found.booking,
+            reference=found.reference,
+            as_of=found.as_of if truth.occurred_at is None else truth.occurred_at,
+        )
+        return [msgspec.structs.replace(one, about=about) for one in intents]
+
+    def _visits(
+        self, name: str, destination: Destination, facts: Facts, truth: Truth, *, told_anyway: bool
+    ) -> list[VisitDue]:
+        seal = self._outbox.seal
+        return visits_due(name, destination.mapper, facts, truth, seal, told_anyway=told_anyway)
 
     def _at(
         self, name: str, destination: Destination, facts: Facts, *, stale: bool
@@ -181,6 +274,7 @@ class Intender:
         mapper, seal = destination.mapper, self._outbox.seal
         try:
             step = next_step(kind, detail, facts, mapper, seal)
+            sendable_guest(facts)
         except (Skip, Reject, Retry):
             return None
         if kind is DeliveryKind.GUEST and takes_back(facts, mapper):

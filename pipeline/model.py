@@ -107,6 +107,12 @@ class Event(Struct, frozen=True, kw_only=True):
     attempts: int
     first_failure_at: int | None
     body: bytes
+    #: Why it waited, if it did.
+    reason: str | None = None
+    #: Whom it is about, once it was read: of kind customer. Its booking may be none of this.
+    customer: str | None = None
+    #: The bookings that somebody came to, once it was read: of kind redemption.
+    visited: tuple[str, ...] = ()
 
 
 # --- What is true ----------------------------------------------------------------------------
@@ -148,6 +154,13 @@ class Guest(Struct, frozen=True, kw_only=True):
     consent: GuestConsent = GuestConsent()
 
 
+class Minor(Struct, frozen=True, kw_only=True):
+    """What a waiver says of somebody for whom an adult has signed."""
+
+    #: Until they are 18 nothing is sent of them; for ever, where nobody knows when that is.
+    born: date | None = None
+
+
 class Phase(StrEnum):
     """A booking's state as far as destinations care."""
 
@@ -184,6 +197,8 @@ class Booking(Struct, frozen=True, kw_only=True):
     #: Major units of the venue's currency; finite and below 10^12 in size.
     total: Decimal | None = None
     items: tuple[Item, ...] = ()
+    #: Ids of its tickets, where a message names them; they are kept apart.
+    tickets: tuple[str, ...] = ()
 
     @property
     def is_partial(self) -> bool:
@@ -268,7 +283,8 @@ class Delivery(Struct, frozen=True, kw_only=True):
     source: str
     destination: str
     kind: DeliveryKind
-    #: Which of several things of the kind: the role of a tag (source, channel, status).
+    #: Which of several things of the kind: the role of a tag (source, channel, status); of a
+    #: booking ARRIVED or COMPLETE where it is about the visit, and else ''.
     detail: str
     #: Keys of the subjects at the source: customer is None while a booking has none.
     booking: str | None
@@ -328,6 +344,11 @@ class StatusTag(Struct, frozen=True, kw_only=True):
     #: When that event came about at its source.
     as_of: int
 
+
+#: What a booking's delivery of a visit tells, as `Delivery.detail`: that the guests are there, and
+#: that they have been there.
+ARRIVED = "arrived"
+COMPLETE = "complete"
 
 #: In `ToldGuest.maybe`, for a call of the guest's own.
 OWN_CALL = ""
@@ -390,6 +411,10 @@ class Facts(Struct, frozen=True, kw_only=True):
     guest: Guest | None
     #: When the guest's details were fetched.
     guest_at: int | None
+    #: What a waiver says of the guest, if it calls them a minor.
+    minor: Minor | None = None
+    #: When somebody came to the booking; None while nobody has.
+    visited_at: int | None = None
     told_guest: ToldGuest | None
     told_booking: ToldBooking | None
     #: When the outbox was put back from a backup, if the booking may have been told before that:
@@ -454,7 +479,13 @@ class NeedsFresh(Struct, frozen=True, kw_only=True):
     """The guest's details are too old to be sent: they must be fetched again first."""
 
 
-Step = Send | Nothing | NeedsGuest | NeedsFresh
+class Later(Struct, frozen=True, kw_only=True):
+    """There will be something to tell at that time, and not before."""
+
+    at: int
+
+
+Step = Send | Nothing | NeedsGuest | NeedsFresh | Later
 
 
 class Outcome(StrEnum):

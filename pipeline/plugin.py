@@ -22,6 +22,7 @@ from pipeline.model import (
     Request,
     ToldConsent,
 )
+from pipeline.notice import Notices
 from pipeline.settings import RateLimit
 from pipeline.subscription import Subscriptions
 from pipeline.visit import Visit
@@ -106,6 +107,10 @@ class Source(Protocol):
     def drift(self) -> Drift | None:
         """What compares its messages with what is known of them; None where nothing does."""
 
+    @property
+    def notices(self) -> Notices | None:
+        """What reads its messages that are about no booking; None where it sends none."""
+
     def envelope(self, body: bytes) -> Envelope:
         """Read the outside of a message; Unreadable says what is wrong."""
 
@@ -164,6 +169,10 @@ class Mapper(Protocol):
     @property
     def tag_roles(self) -> tuple[str, ...]:
         """The roles whose values become tags, of: source, channel, status."""
+
+    @property
+    def visit_updates(self) -> Collection[str]:
+        """Of ARRIVED and COMPLETE those that it wants to be told of a booking."""
 
     @property
     def trusting(self) -> bool:

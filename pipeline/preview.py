@@ -17,6 +17,8 @@ from pipeline.model import (
     DeliveryState,
     Facts,
     Guest,
+    Later,
+    Minor,
     NeedsFresh,
     NeedsGuest,
     Nothing,
@@ -59,6 +61,8 @@ class Subject(Struct, frozen=True, kw_only=True):
     adults_only: bool
     #: Those of the booking's that are known, by their ids.
     products: Mapping[str, Product] = {}
+    #: What the outbox knows of the guest from a waiver.
+    minor: Minor | None = None
 
 
 class Outlook(Struct, frozen=True, kw_only=True):
@@ -118,6 +122,7 @@ class _Play:
             occurred_at=subject.occurred_at,
             guest=subject.guest,
             guest_at=subject.now,
+            minor=subject.minor,
             told_guest=None,
             told_booking=None,
             products=subject.products,
@@ -157,8 +162,8 @@ class _Play:
                     return
                 case NeedsGuest():
                     self._tell(DeliveryKind.GUEST, "")
-                case NeedsFresh():
-                    raise AssertionError("the guest was fetched just now")
+                case NeedsFresh() | Later():
+                    raise AssertionError("the guest was fetched just now, and nobody came yet")
                 case Send():
                     self._requests.append(step.request)
                     self._learn(step)

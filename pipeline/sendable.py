@@ -3,7 +3,7 @@
 from zoneinfo import ZoneInfo
 
 from pipeline.clock import moment
-from pipeline.contact import email_of, is_minor
+from pipeline.contact import email_of, has_grown_up, is_minor
 from pipeline.errors import NotYet, Skip
 from pipeline.model import (
     Booking,
@@ -27,6 +27,8 @@ def sendable_guest(facts: Facts) -> tuple[Guest, Venue]:
     """Give the guest who may be told; Skip says why there is none."""
     guest, venue = known_guest(facts)
     today = moment(facts.now).astimezone(ZoneInfo(venue.timezone)).date()
+    if facts.minor and not has_grown_up(facts.minor, guest, today):
+        raise Skip("minor")
     if facts.adults_only and is_minor(guest, today):
         raise Skip("minor")
     return guest, venue

@@ -31,6 +31,7 @@ from pipeline.model import (
     Delivery,
     DeliveryState,
     Facts,
+    Later,
     NeedsFresh,
     NeedsGuest,
     Nothing,
@@ -141,6 +142,11 @@ class Teller:
                 case Nothing(reason=reason):
                     became = await self._outbox.deliveries.close(
                         delivery, DeliveryState.SKIPPED, reason, None, now=now
+                    )
+                    chronicle(self._log, became)
+                case Later(at=at):
+                    became = await self._outbox.deliveries.give_back(
+                        delivery, None, due_at=at, reason=None, failed=False, now=now
                     )
                     chronicle(self._log, became)
                 case NeedsGuest():

@@ -11,9 +11,11 @@ from pipeline.contact import contact
 from pipeline.errors import Skip, UnknownOutcome
 from pipeline.guest import consent_to_send, guest_step, is_to_opt_out, missed, profile
 from pipeline.model import (
+    COMPLETE,
     Booking,
     DeliveryKind,
     Facts,
+    Later,
     NeedsGuest,
     Nothing,
     Phase,
@@ -29,7 +31,7 @@ from pipeline.plugin import Mapper, Registrar
 from pipeline.seal import Seal
 from pipeline.sendable import reserved, sendable_guest, venue_of
 from pipeline.tags import tag_name, tag_step, tags_of
-from pipeline.visit import visit
+from pipeline.visit import Visit, end_of, progress, visit
 
 
 def next_step(kind: DeliveryKind, detail: str, facts: Facts, mapper: Mapper, seal: Seal) -> Step:
@@ -44,10 +46,27 @@ def next_step(kind: DeliveryKind, detail: str, facts: Facts, mapper: Mapper, sea
             return guest_step(kind, facts, mapper, seal)
         case DeliveryKind.TAG:
             return tag_step(detail, facts, mapper)
+        case _ if mapper.registrar and detail:
+            return Nothing(reason="visits are not told in mode registration")
         case _ if mapper.registrar:
             return _registration_step(facts, mapper, mapper.registrar, seal)
+        case _ if detail == COMPLETE and (end := _end_ahead(facts)):
+            return Later(at=end)
         case _:
             return _booking_step(facts, mapper, seal)
+
+
+def end_of_visit(facts: Facts) -> int | None:
+    """Tell when the booking's visit is over; None where there is nothing to be over."""
+    booking, venue = facts.booking, facts.venue
+    if booking is None or venue is None or booking.phase is not Phase.ACTIVE:
+        return None
+    return micros(end_of(booking, venue, moment(facts.occurred_at or facts.now)))
+
+
+def _end_ahead(facts: Facts) -> int | None:
+    end = end_of_visit(facts)
+    return end if end is not None and end > facts.now else None
 
 
 def priority(facts: Facts) -> int:
@@ -77,7 +96,7 @@ def _booking_step(facts: Facts, mapper: Mapper, seal: Seal) -> Step:
     holder = told.remote_id if told and not told.missing else None
     if holder is None:
         # Reckoned all the same: what cannot be told must not wait for its guest to find out.
-        visit(booking, venue_of(facts), moment(facts.occurred_at or facts.now))
+        _shown(booking, facts)
         return NeedsGuest()
     step = _tell(booking, holder, booking.customer, facts, mapper, seal)
     return Nothing() if step.told == before else step
@@ -91,13 +110,14 @@ def _tell(
     mapper: Mapper,
     seal: Seal,
 ) -> Send:
-    venue, at = venue_of(facts), moment(facts.occurred_at or facts.now)
-    shown = visit(booking, venue, at, facts.products)
+    shown = _shown(booking, facts)
     request = plain = mapper.booking(shown, guest=holder, source=facts.source)
     if facts.products:
         # What the catalogue says goes along and is no news by itself: otherwise the first reading
         # of it, or a new name in it, would have every booking told again.
-        plain = mapper.booking(visit(booking, venue, at), guest=holder, source=facts.source)
+        plain = mapper.booking(
+            _shown(booking, facts, is_plain=True), guest=holder, source=facts.source
+        )
     learnt = ToldBooking(
         guest=holder,
         customer=customer,
@@ -105,6 +125,14 @@ def _tell(
         cancelled=shown.cancelled,
     )
     return Send(request=request, told=learnt, guest=_later_status(booking, facts))
+
+
+def _shown(booking: Booking, facts: Facts, *, is_plain: bool = False) -> Visit:
+    """Say how the booking is now, whatever delivery tells it; plainly without its products."""
+    at = moment(facts.occurred_at or facts.now)
+    shown = visit(booking, venue_of(facts), at, {} if is_plain else facts.products)
+    how_far = progress(shown.ends_at, facts.visited_at, facts.now)
+    return msgspec.structs.replace(shown, progress=how_far)
 
 
 def _later_status(booking: Booking, facts: Facts) -> ToldGuest | None:
@@ -128,7 +156,7 @@ def _registration_step(facts: Facts, mapper: Mapper, register: Registrar, seal: 
         # It would count a visit that does not happen.
         raise Skip("cancelled before it was registered")
     guest, venue = sendable_guest(facts)
-    shown = visit(booking, venue, moment(facts.occurred_at or facts.now))
+    shown = _shown(booking, facts)
     if facts.restored_at is not None and _made_at(booking, facts) <= facts.restored_at:
         raise UnknownOutcome("it may have been registered after the backup that was put back")
     if is_to_opt_out(facts, mapper):

@@ -2,15 +2,25 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime, time, timedelta
+from enum import StrEnum
 from zoneinfo import ZoneInfo
 
 from msgspec import Struct
 
+from pipeline.clock import micros
 from pipeline.model import Booking, Item, Phase, Product, Venue
 from pipeline.money import minor_units
 
 _DAY = timedelta(days=1)
 _MIDNIGHT = time()
+
+
+class Progress(StrEnum):
+    """How far a visit has come."""
+
+    AHEAD = "ahead"
+    ARRIVED = "arrived"
+    COMPLETE = "complete"
 
 
 class Visit(Struct, frozen=True, kw_only=True):
@@ -22,6 +32,7 @@ class Visit(Struct, frozen=True, kw_only=True):
     origin: str | None
     channel: str | None
     cancelled: bool
+    progress: Progress = Progress.AHEAD
     #: Whole minor units of `currency`; None when the booking has no total.
     amount: int | None
     currency: str
@@ -32,6 +43,18 @@ class Visit(Struct, frozen=True, kw_only=True):
     ends_at: datetime
     created_at: datetime | None
     updated_at: datetime
+
+
+def progress(ends_at: datetime, visited_at: int | None, now: int) -> Progress:
+    """Tell how far a visit has come: it is complete once it is over, if anybody came at all."""
+    if visited_at is None:
+        return Progress.AHEAD
+    return Progress.COMPLETE if micros(ends_at) <= now else Progress.ARRIVED
+
+
+def end_of(booking: Booking, venue: Venue, fallback: datetime) -> datetime:
+    """Tell when a visit is over; `fallback` is for one of which nothing says when it is."""
+    return _instants(booking, ZoneInfo(venue.timezone), fallback)[1]
 
 
 def visit(
@@ -97,9 +120,12 @@ def _instants(booking: Booking, zone: ZoneInfo, fallback: datetime) -> tuple[dat
     days = [_days(item.first_day, item.last_day) for item in booking.items if item.first_day]
     made = (booking.created_at or fallback).astimezone(zone).date()
     spans = sessions or days or [_days(made, made)]
-    starts = min(start for start, _ in spans)
-    ends = max(end for _, end in spans)
-    return starts.replace(tzinfo=zone), ends.replace(tzinfo=zone)
+    starts = min(start for start, _ in spans).replace(tzinfo=zone)
+    ends = max(end for _, end in spans).replace(tzinfo=zone)
+    if starts < ends and micros(starts) >= micros(ends):
+        # A start in the hour that is left out: by the offset of before, it is after the end.
+        starts = starts.replace(fold=1)
+    return starts, ends
 
 
 def _session(item: Item) -> tuple[datetime, datetime]:

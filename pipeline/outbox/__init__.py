@@ -24,6 +24,7 @@ from pipeline.model import (
     EventState,
     Guest,
     GuestConsent,
+    Minor,
     Outcome,
     Product,
     Receipt,
@@ -44,6 +45,9 @@ class KnownBooking(Struct, frozen=True, kw_only=True):
     booking: Booking
     occurred_at: int
     event: int | None
+    #: When somebody came, and the event that told it; None while nobody has.
+    visited_at: int | None = None
+    visited_by: int | None = None
 
 
 class KnownGuest(Struct, frozen=True, kw_only=True):
@@ -51,6 +55,8 @@ class KnownGuest(Struct, frozen=True, kw_only=True):
 
     guest: Guest
     fetched_at: int
+    #: What a waiver says, if it calls them a minor.
+    minor: Minor | None = None
 
 
 class KnownVenue(Struct, frozen=True, kw_only=True):
@@ -58,6 +64,15 @@ class KnownVenue(Struct, frozen=True, kw_only=True):
 
     details: VenueDetails
     fetched_at: int
+
+
+class About(Struct, frozen=True, kw_only=True):
+    """A booking as an intent needs it."""
+
+    booking: str
+    reference: str | None
+    #: When its newest state came about.
+    as_of: int
 
 
 class Intent(Struct, frozen=True, kw_only=True):
@@ -76,6 +91,32 @@ class Intent(Struct, frozen=True, kw_only=True):
     #: Of a guest of whom nothing is owed, as things are known: it is made only if one is under way,
     #: which may tell what is true no more.
     spare: bool = False
+    #: The booking that it is about, where its event is about none.
+    about: About | None = None
+
+
+class VisitDue(Struct, frozen=True, kw_only=True):
+    """A delivery that tells a destination how far a visit has come."""
+
+    destination: str
+    #: The event that told that somebody came.
+    event: int
+    booking: str
+    reference: str | None
+    customer: str | None
+    #: ARRIVED or COMPLETE.
+    detail: str
+    due_at: int
+
+
+class Unsendable(Struct, frozen=True, kw_only=True):
+    """A booking that could not be told because of its guest."""
+
+    #: The delivery that was skipped for that.
+    delivery: int
+    booking: str
+    reference: str | None
+    as_of: int
 
 
 class Settled(Struct, frozen=True, kw_only=True):
@@ -303,15 +344,18 @@ class Events(Protocol):
         """Tell when the next event of a source becomes due, or a lease ends."""
 
     async def finish(self, event: int, state: EventState, reason: str | None, *, now: int) -> None:
-        """End an event without deliveries: IGNORED or PARKED."""
+        """End an event without deliveries: IGNORED or PARKED, or DONE."""
 
     async def give_back(
         self, event: int, *, due_at: int, reason: str | None, failed: bool, now: int
     ) -> None:
         """Let an event wait until `due_at`; `failed` counts an attempt of its own."""
 
+    async def rewrite(self, event: int, body: bytes) -> None:
+        """Keep of a message what is in this body alone."""
+
     async def learn_booking(self, event: Event, booking: Booking) -> None:
-        """Keep a booking's state, unless a newer one is known."""
+        """Keep a booking's state, unless a newer one is known; and which tickets are of it."""
 
     async def learn_guest(self, source: str, guest: Guest, *, fetched_at: int) -> None:
         """Keep a guest's details, unless newer ones are known."""
@@ -321,6 +365,45 @@ class Events(Protocol):
 
     async def learn_venue(self, source: str, details: VenueDetails, *, fetched_at: int) -> None:
         """Keep a venue's details."""
+
+
+class Visits(Protocol):
+    """What enrich needs of visits."""
+
+    async def of_tickets(self, source: str, tickets: Sequence[str]) -> Mapping[str, str]:
+        """Tell which bookings these tickets are of, as far as is known."""
+
+    async def learn(self, source: str, booking: str, *, at: int, event: int) -> None:
+        """Keep that somebody came to a booking."""
+
+    async def learn_booking(self, event: Event, booking: Booking, *, as_of: int) -> None:
+        """Keep a booking that is not known, or not any more; its own events know better."""
+
+
+class People(Protocol):
+    """What enrich and transform need of customers, beside their details."""
+
+    async def is_known(self, source: str, customer: str) -> bool:
+        """Tell whether a customer was ever asked for, because of a booking."""
+
+    async def expect(self, source: str, customer: str) -> None:
+        """Note that a customer is going to be asked for, because of a booking."""
+
+    async def is_told(self, destination: str, source: str, customer: str) -> bool:
+        """Tell whether a destination was told of a customer, or is to be."""
+
+    async def unsendable(self, destination: str, source: str, customer: str) -> Unsendable | None:
+        """Give the newest of a customer's bookings, if it could not be told because of them."""
+
+    async def learn_minors(self, source: str, minors: Mapping[str, Minor], *, at: int) -> None:
+        """Keep who is a minor by a waiver."""
+
+    async def erase(self, source: str, customer: str, reason: str, *, now: int) -> list[Became]:
+        """Erase what names a customer who is gone from the source, and drop what waits for them.
+
+        What is dropped is ERASED for the reason. What was told of them is remembered: it holds
+        digests alone.
+        """
 
 
 class Facts(Protocol):
@@ -334,6 +417,9 @@ class Facts(Protocol):
 
     async def venue(self, source: str) -> KnownVenue | None:
         """Give a venue as last fetched."""
+
+    async def minor(self, source: str, customer: str) -> Minor | None:
+        """Tell what a waiver says of a customer, if it calls them a minor."""
 
     async def told_guest(self, destination: str, person: str) -> ToldGuest | None:
         """Give what a destination was told of a person."""
@@ -350,6 +436,7 @@ class Deliveries(Protocol):
         event: Event,
         intents: Sequence[Intent],
         remembered: Sequence[Remembered] = (),
+        visits: Sequence[VisitDue] = (),
         *,
         now: int,
     ) -> list[Settled]:
@@ -358,7 +445,8 @@ class Deliveries(Protocol):
         A booking's new delivery supersedes those that have not gone out; if the event is older
         than what is known, its own delivery is superseded by the next newer one. A guest's or a
         tag's delivery is made only if none is open. Bookings and tags wait for a guest whom the
-        destination does not have. What is `remembered` was said and needs not be sent.
+        destination does not have. What is `remembered` was said and needs not be sent. Of a visit
+        that is due there is one delivery that waits; it goes at the time that was said last.
         """
 
     async def claim(
@@ -616,6 +704,8 @@ class Outbox(Protocol):
     intake: Intake
     events: Events
     facts: Facts
+    visits: Visits
+    people: People
     deliveries: Deliveries
     ledger: Ledger
     overview: Overview

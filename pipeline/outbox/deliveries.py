@@ -17,6 +17,7 @@ from pipeline.outbox import (
     Pick,
     Remembered,
     Settled,
+    VisitDue,
 )
 from pipeline.outbox.file import Readers
 from pipeline.outbox.ledger import end_attempt
@@ -24,7 +25,7 @@ from pipeline.outbox.query import rows
 from pipeline.outbox.refresh import refresh
 from pipeline.outbox.settle import ensure_guest, settle
 from pipeline.outbox.supersede import OF_GUESTS, give_way
-from pipeline.outbox.told import end_doubt, learn, remember
+from pipeline.outbox.told import end_doubt, learn, learn_customer, remember
 from pipeline.outbox.writer import Writer
 
 #: Of each line the first whose guest and booking have no request under way; `turn` is the line.
@@ -81,6 +82,7 @@ class SqliteDeliveries:
         event: Event,
         intents: Sequence[Intent],
         remembered: Sequence[Remembered] = (),
+        visits: Sequence[VisitDue] = (),
         *,
         now: int,
     ) -> list[Settled]:
@@ -89,7 +91,7 @@ class SqliteDeliveries:
         def unit(connection: sqlite3.Connection) -> list[Settled]:
             for one in remembered:
                 remember(connection, one)
-            return settle(connection, event, intents, now)
+            return settle(connection, event, intents, visits, now)
 
         return await self._writer.do(unit)
 
@@ -151,6 +153,7 @@ class SqliteDeliveries:
             end_attempt(connection, ending)
             for one in learnt:
                 learn(connection, delivery.destination, one, now)
+                learn_customer(connection, delivery, one, now)
             state = DeliveryState.WAITING if more else DeliveryState.DELIVERED
             rows(
                 connection,

@@ -9,11 +9,12 @@ from pipeline.model import Booking, Envelope, Event, EventState, Guest
 from pipeline.outbox.file import Readers
 from pipeline.outbox.query import rows
 from pipeline.outbox.subject import learn_subject
+from pipeline.outbox.visits import learn_tickets
 from pipeline.outbox.writer import Writer
 from pipeline.plugin import VenueDetails
 
 _COLUMNS = """id, source, origin, wary OR origin <> 'webhook', kind, action, occurred_at,
-              received_at, booking, reference, attempts, first_failure_at, body"""
+              received_at, booking, reference, attempts, first_failure_at, body, reason"""
 
 _encode = msgspec.json.encode
 
@@ -99,10 +100,21 @@ class SqliteEvents:
             ),
         )
 
+    async def rewrite(self, event: int, body: bytes) -> None:
+        """Keep of a message what is in this body alone."""
+        await self._run("UPDATE event SET body = ? WHERE id = ?", (body, event))
+
     async def learn_booking(self, event: Event, booking: Booking) -> None:
-        """Keep a booking's state, unless a newer one is known."""
+        """Keep a booking's state, unless a newer one is known; and which tickets are of it."""
         as_of = event.occurred_at if event.occurred_at is not None else event.received_at
-        await self._learn(event.source, "booking", booking.id, as_of, _encode(booking), event.id)
+        doc = _encode(msgspec.structs.replace(booking, tickets=()))
+
+        def unit(connection: sqlite3.Connection) -> None:
+            about = (event.source, "booking", booking.id)
+            learn_subject(connection, *about, as_of=as_of, doc=doc, event=event.id)
+            learn_tickets(connection, event.source, booking, as_of)
+
+        await self._writer.do(unit)
 
     async def learn_guest(self, source: str, guest: Guest, *, fetched_at: int) -> None:
         """Keep a guest's details, unless newer ones are known."""
@@ -136,6 +148,7 @@ class SqliteEvents:
 
 
 def _event(row: Sequence[object]) -> Event:
-    fields = dict(zip(Event.__struct_fields__, row, strict=True))
+    # What follows its columns is read from its body.
+    fields = dict(zip(Event.__struct_fields__, row, strict=False))
     given = {"body": fields["body"] or b"", "wary": bool(fields["wary"])}
     return msgspec.convert(fields | given, Event)

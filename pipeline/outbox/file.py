@@ -250,8 +250,8 @@ _PRAGMAS = (
     "journal_mode = WAL",
     "synchronous = FULL",
     "foreign_keys = ON",
-    # Deleted personal data is overwritten, not only unlinked.
-    "secure_delete = FAST",
+    # Deleted personal data is overwritten, not only unlinked, also in pages that become free.
+    "secure_delete = ON",
     # `Writer` does it between two transactions; this bounds the file when one writes much.
     "wal_autocheckpoint = 8000",
     "cache_size = -8000",

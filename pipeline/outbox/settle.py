@@ -6,16 +6,18 @@ from collections.abc import Sequence
 import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event, Priority
-from pipeline.outbox import Hearer, Intent, OptOut, Settled
+from pipeline.outbox import Hearer, Intent, OptOut, Settled, VisitDue
 from pipeline.outbox.query import rows
 from pipeline.outbox.supersede import OF_GUESTS, Replaced, supersede, supersede_bookings
+from pipeline.outbox.visits import due_again
 
 _INSERT = """
     INSERT INTO delivery (event, source, destination, kind, detail, booking, reference, customer,
                           priority, state, reason, superseded_by, as_of, created_at, updated_at,
                           due_at, wary)
-    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, coalesce(occurred_at, received_at),
-           ?14, ?14, ?14, ?13 OR origin <> 'webhook' OR wary
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12,
+           coalesce(?14, occurred_at, received_at), ?16, ?16, coalesce(?15, ?16),
+           ?13 OR origin <> 'webhook' OR wary
     FROM event WHERE id = ?1
     RETURNING id
 """
@@ -37,10 +39,17 @@ class _New(msgspec.Struct, frozen=True, kw_only=True):
     reason: str | None = None
     superseded_by: int | None = None
     wary: bool = False
+    #: Of its event, and now, where nothing else is said.
+    as_of: int | None = None
+    due_at: int | None = None
 
 
 def settle(
-    connection: sqlite3.Connection, event: Event, intents: Sequence[Intent], now: int
+    connection: sqlite3.Connection,
+    event: Event,
+    intents: Sequence[Intent],
+    visits: Sequence[VisitDue],
+    now: int,
 ) -> list[Settled]:
     """Make an event's deliveries and call it done; see `Deliveries.settle`."""
     ended = rows(
@@ -54,16 +63,9 @@ def settle(
     replaced: Replaced = []
     for destination in dict.fromkeys(intent.destination for intent in intents):
         mine = [intent for intent in intents if intent.destination == destination]
-        guest = _guest(connection, event, mine, now, replaced)
-        for intent in mine:
-            if intent.kind is DeliveryKind.CONSENT:
-                made = _consent(connection, _new(event, intent), now)
-                replaced += [(old, made.delivery) for old in made.replaced] if made else []
-        for intent in mine:
-            if intent.kind is DeliveryKind.BOOKING:
-                replaced += _booking(connection, event, intent, guest, now)
-            elif intent.kind is DeliveryKind.TAG:
-                replaced += _tag(connection, event, intent, guest, now)
+        replaced += _owe(connection, _about(event, mine), mine, now)
+    for visit in visits:
+        replaced += _visit(connection, event, visit, now)
     theirs = rows(
         connection,
         "SELECT id, state, reason, superseded_by FROM delivery WHERE event = ? ORDER BY id",
@@ -74,6 +76,61 @@ def settle(
         Settled(delivery=row[0], state=DeliveryState(row[1]), reason=row[2], superseded_by=row[3])
         for row in [*theirs, *superseded]
     ]
+
+
+def _about(event: Event, intents: Sequence[Intent]) -> Event:
+    """Give the event as that of the booking which its intents are about."""
+    about = next((intent.about for intent in intents if intent.about), None)
+    if about is None:
+        return event
+    return msgspec.structs.replace(
+        event, booking=about.booking, reference=about.reference, occurred_at=about.as_of
+    )
+
+
+def _owe(
+    connection: sqlite3.Connection, event: Event, intents: Sequence[Intent], now: int
+) -> Replaced:
+    """Make what one destination is owed."""
+    replaced: Replaced = []
+    guest = _guest(connection, event, intents, now, replaced)
+    for intent in intents:
+        if intent.kind is DeliveryKind.CONSENT:
+            made = _consent(connection, _new(event, intent), now)
+            replaced += [(old, made.delivery) for old in made.replaced] if made else []
+    for intent in intents:
+        if intent.kind is DeliveryKind.BOOKING:
+            replaced += _booking(connection, event, intent, guest, now)
+        elif intent.kind is DeliveryKind.TAG:
+            replaced += _tag(connection, event, intent, guest, now)
+    return replaced
+
+
+def _visit(connection: sqlite3.Connection, event: Event, visit: VisitDue, now: int) -> Replaced:
+    """Make the delivery of a visit, unless one waits: that goes when this would."""
+    if due_again(connection, visit, event.source, now):
+        return []
+    parked = rows(
+        connection,
+        """SELECT id FROM delivery
+           WHERE source = ? AND booking = ? AND destination = ? AND kind = 'booking' AND detail = ?
+             AND state = 'parked'""",
+        (event.source, visit.booking, visit.destination, visit.detail),
+    )
+    new = _New(
+        event=visit.event,
+        source=event.source,
+        destination=visit.destination,
+        kind=DeliveryKind.BOOKING,
+        detail=visit.detail,
+        booking=visit.booking,
+        reference=visit.reference,
+        customer=visit.customer,
+        priority=Priority.VISIT,
+        due_at=max(visit.due_at, now),
+    )
+    made = _insert(connection, new, now)
+    return [one for [old] in parked for one in supersede(connection, old, made, now)]
 
 
 def ensure_guest(
@@ -241,6 +298,7 @@ def _next_newer(connection: sqlite3.Connection, event: Event, destination: str) 
         connection,
         """SELECT id FROM delivery
            WHERE source = ? AND booking = ? AND destination = ? AND kind = 'booking' AND as_of > ?
+             AND detail = ''
            ORDER BY as_of, id LIMIT 1""",
         (event.source, event.booking, destination, as_of),
     )
@@ -292,4 +350,5 @@ def _new(event: Event, intent: Intent, superseded_by: int | None = None) -> _New
         state=intent.state if superseded_by is None else DeliveryState.SUPERSEDED,
         reason=intent.reason if superseded_by is None else None,
         superseded_by=superseded_by,
+        as_of=intent.about.as_of if intent.about else None,
     )

@@ -22,11 +22,13 @@ from pipeline.outbox import (
     Note,
     Noted,
     Overview,
+    People,
     Products,
     Records,
     Repair,
     Times,
     Unconfigured,
+    Visits,
 )
 from pipeline.outbox.connection import Connect, Connection
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
@@ -47,11 +49,13 @@ from pipeline.outbox.keys import KnownKeys, known_keys
 from pipeline.outbox.ledger import SqliteLedger
 from pipeline.outbox.noted import SqliteNoted, all_notes
 from pipeline.outbox.overview import SqliteOverview
+from pipeline.outbox.people import SqlitePeople
 from pipeline.outbox.products import SqliteProducts, known_products
 from pipeline.outbox.query import rows
 from pipeline.outbox.records import SqliteRecords
 from pipeline.outbox.repair import SqliteRepair
 from pipeline.outbox.times import SqliteTimes
+from pipeline.outbox.visits import SqliteVisits
 from pipeline.outbox.writer import Writer
 from pipeline.seal import Seal
 
@@ -65,6 +69,11 @@ _SHED_EVENTS = """
                  WHERE body IS NOT NULL AND state IN ('done', 'ignored') AND updated_at < ?1
                  LIMIT ?2)
     RETURNING id
+"""
+_SHED_TICKETS = """
+    DELETE FROM ticket
+    WHERE (source, ticket) IN (SELECT source, ticket FROM ticket WHERE at < ?1 LIMIT ?2)
+    RETURNING ticket
 """
 #: Neither while a delivery is open, nor while the event that brought it is not finished. Two
 #: statements, for no index serves an OR of a booking's and a guest's key.
@@ -112,6 +121,8 @@ class SqliteOutbox:
     intake: Intake
     events: Events
     facts: Facts
+    visits: Visits
+    people: People
     deliveries: Deliveries
     ledger: Ledger
     overview: Overview
@@ -137,6 +148,8 @@ class SqliteOutbox:
         self.intake = SqliteIntake(writer, known)
         self.events = SqliteEvents(writer, readers)
         self.facts = SqliteFacts(readers)
+        self.visits = SqliteVisits(writer, readers)
+        self.people = SqlitePeople(writer, readers)
         self.deliveries = SqliteDeliveries(writer, readers)
         self.ledger = SqliteLedger(writer, readers)
         self.overview = SqliteOverview(readers)
@@ -222,6 +235,7 @@ class SqliteOutbox:
             (_SHED_EVENTS, before),
             (_SHED_BOOKINGS, before),
             (_SHED_GUESTS, before),
+            (_SHED_TICKETS, before),
         ):
             while await self._shed(sql, stamp) == _SHED_AT_ONCE:
                 continue

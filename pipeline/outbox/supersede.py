@@ -13,7 +13,10 @@ _OF_GUEST = "n.customer = d.customer AND n.id > d.id AND n.state = 'waiting'"
 #: What makes a delivery `n` a newer one of the same thing as `d`. A booking's may have any state,
 #: for the newest event decides what becomes of a booking; a guest or a tag has no order of events.
 _NEWER = {
-    DeliveryKind.BOOKING: "n.booking = d.booking AND (n.as_of, n.id) > (d.as_of, d.id)",
+    # What tells of a visit stands beside that, and has no order of events either.
+    DeliveryKind.BOOKING: """n.booking = d.booking AND n.detail = d.detail
+                             AND iif(d.detail = '', (n.as_of, n.id) > (d.as_of, d.id),
+                                     n.id > d.id AND n.state = 'waiting')""",
     DeliveryKind.GUEST: _OF_GUEST,
     DeliveryKind.CONSENT: _OF_GUEST,
     DeliveryKind.TAG: """n.booking = d.booking AND n.detail = d.detail AND n.id > d.id
@@ -78,11 +81,12 @@ def supersede_bookings(
                superseded_by = (SELECT n.id FROM delivery AS n
                                 WHERE n.source = d.source AND n.booking = d.booking
                                   AND n.destination = d.destination AND n.kind = 'booking'
-                                  AND (n.as_of, n.id) > (d.as_of, d.id)
+                                  AND n.detail = '' AND (n.as_of, n.id) > (d.as_of, d.id)
                                 ORDER BY n.as_of, n.id LIMIT 1)
            FROM (SELECT source, booking, destination FROM delivery WHERE id = ?1) AS same
            WHERE d.source = same.source AND d.booking = same.booking
              AND d.destination = same.destination AND d.kind = 'booking' AND d.id <> ?1
+             AND d.detail = ''
              AND (d.state IN ('waiting', 'parked') OR (?3 AND d.state = 'skipped'))
            RETURNING id, superseded_by""",
         (newest, now, skipped),

@@ -44,8 +44,11 @@ _DELIVERIES = """
     WHERE destination IN (SELECT owner FROM counter WHERE what = 'delivery') AND state = 'sending'
       AND updated_at NOT BETWEEN ?2 AND ?1
 """
+#: The end of a visit is where it is, whatever the clock said before.
 _MOVE_DELIVERY = """
-    UPDATE delivery SET due_at = due_at + ?1 * held, updated_at = updated_at + ?1 * held,
+    UPDATE delivery SET due_at = due_at + ?1 * (held AND (detail <> 'complete'
+                                                          OR first_failure_at IS NOT NULL)),
+                        updated_at = updated_at + ?1 * held,
                         first_failure_at = first_failure_at + ?1
     WHERE id = ?2 AND updated_at = ?3 AND state IN ('waiting', 'sending')
 """

@@ -54,6 +54,23 @@ def told_guest(
     return _told_guest.decode(found[0][0]) if found else None
 
 
+def learn_customer(
+    connection: sqlite3.Connection, delivery: Delivery, learnt: Learnt, now: int
+) -> None:
+    """Keep that a customer was told of, whatever their e-mail is later."""
+    record = f"{delivery.source}/{delivery.customer}"
+    told = learnt.told
+    if not isinstance(told, ToldGuest) or told.consent is None:
+        return
+    if record in told.consent.behind:
+        rows(
+            connection,
+            """INSERT INTO told (destination, kind, key, doc, updated_at)
+               VALUES (?, 'customer', ?, '{}', ?) ON CONFLICT DO NOTHING""",
+            (delivery.destination, record, now),
+        )
+
+
 def remember(connection: sqlite3.Connection, remembered: Remembered) -> None:
     """Note what a record of a person says who was told, and of which nothing is to be sent."""
     said = {remembered.record: msgspec.to_builtins(remembered.said)}

@@ -82,6 +82,7 @@ class Writer:
         #: one.
         self._handed_in = 0
         self._since_checkpoint = 0
+        self._scrubs = False
         #: Called for each transaction, with its seconds and the rows that it changed.
         self.watch: Callable[[float, int], None] = lambda *_: None
         #: Why the last transaction failed; None when it did not.
@@ -123,6 +124,7 @@ class Writer:
         while self._waiting or not self._closed:
             if not self._waiting:
                 self._wake.clear()
+                await self._scrub()
                 await self._wake.wait()
                 continue
             await self._gather()
@@ -131,6 +133,11 @@ class Writer:
             while batch:
                 batch = await self._commit(batch)
             await self._checkpoint()
+
+    def scrub(self) -> None:
+        """Empty the WAL once nothing is being written: it holds pages as they were before."""
+        self._scrubs = True
+        self._wake.set()
 
     def stop(self) -> None:
         """Take no more units; `run` ends when all are written."""
@@ -181,6 +188,12 @@ class Writer:
             _fail(job, OutboxUnavailable(self.trouble), failed.cause)
         return ()
 
+    async def _scrub(self) -> None:
+        if self._scrubs:
+            self._scrubs = False
+            with suppress(sqlite3.Error, ValueError):
+                self._scrubs = await self._connection.run(_truncate)
+
     async def _checkpoint(self) -> None:
         """Copy the WAL into the database now and then, while the callers go on with their answers.
 
@@ -220,6 +233,12 @@ def _transact(
 
 def _checkpoint(connection: sqlite3.Connection) -> None:
     rows(connection, "PRAGMA wal_checkpoint(PASSIVE)")
+
+
+def _truncate(connection: sqlite3.Connection) -> bool:
+    """Empty the WAL; tell whether somebody is reading from it, so that it could not be."""
+    [[busy, *_]] = rows(connection, "PRAGMA wal_checkpoint(TRUNCATE)")
+    return bool(busy)
 
 
 def _is_own(exc: Exception) -> bool:

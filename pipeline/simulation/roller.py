@@ -41,6 +41,8 @@ class SimulatedRoller:
         self.guests: dict[str, Guest] = {}
         self.bookings: dict[str, Booking] = {}
         self.outages = outages
+        #: Of bookings alone.
+        self.notices = None
         self._dice = dice
         self._latency = latency
 

@@ -126,12 +126,12 @@ def test_check_accepts_a_right_one_and_warns_of_secrets_in_plain_text(
     config: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """It works, and still is not as it should be."""
-    config.write_text(config.read_text() + 'visit_updates = ["complete"]\n')
+    config.write_text(config.read_text() + 'registration_path = "/r"\n')
     assert main(["check", "--config", str(config)]) == 0
     shown = capsys.readouterr().out
     assert "sources.leeds.webhook_key" in shown
     assert "plain text" in shown
-    assert "destinations.stampede.visit_updates" in shown
+    assert "destinations.stampede.registration_path" in shown
     assert not config.with_name("outbox.db").exists()
 
 

@@ -142,7 +142,11 @@ def test_the_reason_why_nothing_is_sent_is_shown(
     [
         (_message(customerId=None), "skipped", "no customer"),
         (_message(customerId=None, status="Cancelled"), "skipped", "no customer"),
-        ({"type": 4, "eventType": 2, "data": {}}, None, "not used yet"),
+        (
+            {"type": 4, "eventType": 2, "data": {}},
+            None,
+            "it names a customer, of whom the daemon tells those who were told before",
+        ),
         ({"type": 99, "eventType": 2, "data": {}}, None, "not used"),
     ],
     ids=["walk-in", "cancelled walk-in", "a customer", "an unknown kind"],

@@ -114,3 +114,18 @@ async def test_what_a_message_leaves_out_is_asked_from_roller_by_both(
         assert await here.post(body) == 200
         await here.settled()
     assert shown["requests"] == _sent(passed)
+
+
+async def test_a_minor_known_from_a_waiver_is_previewed_as_one(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The record at ROLLER need not have a date of birth."""
+    customer = await here.guest(email="kid@example.com", dateOfBirth=None)
+    made = await here.book(booking={"customerId": customer}, send=False)
+    body = msgspec.json.encode(made["message"])
+    assert (await _previewed(here, body, capsys))["state"] == "delivered"
+    async with here.running():
+        await here.waived(customer, isForMinor=True)
+        await here.settled()
+    shown = await _previewed(here, body, capsys)
+    assert (shown["state"], shown["reason"], shown["requests"]) == ("skipped", "minor", [])

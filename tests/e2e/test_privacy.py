@@ -37,6 +37,13 @@ _UNFORESEEN = {
     "Markerkey Markerlast": {"Markerdeep": "x"},
     "metadata": {"Markermeta": "Markervalue"},
 }
+#: A visit that is over, with tickets.
+_PAST = [
+    {
+        "bookingItemId": 1, "productId": 7158455, "quantity": 2, "bookingDate": "2026-01-01",
+        "sessionStartTime": "10:00", "sessionEndTime": "11:00",
+    }
+]  # fmt: skip
 
 _SECRET = re.compile(r"secret|marker|7400\s?123456|1980-02-03|MK1", re.IGNORECASE)
 
@@ -75,13 +82,28 @@ async def test_no_surface_shows_a_person_or_a_secret(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], fault: str | None
 ) -> None:
     """Logs are kept for years, screens are photographed, and metrics leave the house."""
-    async with world(tmp_path) as here:
+    async with world(tmp_path, everything=True) as here:
         async with here.running():
             customer = await here.guest(**_GUEST)
             if fault is not None:
                 faults = {"kind": fault, "path": "/v1/", "count": 6}
                 await here.control("stampede", "faults", faults)
-            await here.book(booking={"customerId": customer, **_BOOKING, **_UNFORESEEN})
+            booking = {
+                "customerId": customer,
+                "uniqueId": "one",
+                "items": _PAST,
+                **_BOOKING,
+                **_UNFORESEEN,
+            }
+            await here.book(booking=booking)
+            await here.heard()
+            await here.change(customer, lastName="Markerchanged")
+            child = {"firstName": "Markerchild", "flags": [{"comment": "Markerflag"}]}
+            await here.sign(customerId=customer, minors=[child], booking="one")
+            await here.redeem("one", redemption={"photoUrl": "https://example.com/Marker.jpg"})
+            for kind in (3, 4, 7):
+                body = b'{"id": "%d", "type": %d, "eventType": 1, "data": "Markerbad"}'
+                assert await here.post(body % (kind, kind)) == 200
             assert await here.post(b'{"id": "1", "name": "Markerbad", "type": {}}') == 200
             assert await here.post(b"Markerbad", key="Markerkey") == 503
             # Somebody else's, with a key in its path as chat tools have them.

@@ -17,7 +17,7 @@ from pipeline.client import fetch_status
 from pipeline.config import Config, load
 from pipeline.sandbox.configuration import render_config
 from pipeline.sandbox.serve import Sandbox, run_sandbox, serve
-from pipeline.sandbox.settings import SandboxSettings, default_settings
+from pipeline.sandbox.settings import EVERY_EVENT, SandboxSettings, default_settings
 from pipeline.sandbox.stampede import stampede_app
 from pipeline.status import Status
 from tests.waiting import until
@@ -30,6 +30,8 @@ _QUICK = """
 first = "20ms"
 max = "200ms"
 """
+
+_EVERYTHING = {"booking": ("tickets", "payments", "metadata")}
 
 _STAMPEDE = 'type = "stampede"\n'
 _TRUSTING = 'first_contact = "trust"\n'
@@ -168,6 +170,11 @@ class World:
         await until(nothing_waits)
         return await self.status()
 
+    async def heard(self) -> None:
+        """Wait until every event has come to its end, whatever is still owed."""
+        sql = "SELECT 1 FROM events WHERE state IN ('waiting', 'processing')"
+        await until(lambda: not self.rows(sql), timeout=20.0)
+
     async def everything_was_answered(self) -> bool:
         """Tell whether ROLLER has been answered 200 to every message, be it after repetitions."""
         messages = (await self.state("roller"))["messages"]
@@ -181,6 +188,28 @@ class World:
         """Make a guest at ROLLER, and give the customerId."""
         made = await self.control("roller", "guests", {"guest": fields})
         return int(made["customerId"])
+
+    async def change(self, customer: int, **fields: object) -> None:
+        """Change a guest at ROLLER, and send the webhook."""
+        await self.control("roller", "guests", {"customerId": customer, "guest": fields})
+
+    async def delete(self, customer: int) -> None:
+        """Delete a guest at ROLLER, and send the webhook."""
+        await self.control("roller", "guests", {"customerId": customer, "delete": True})
+
+    async def sign(self, **order: object) -> Any:
+        """Have an adult sign waivers at ROLLER, and send the webhooks."""
+        return await self.control("roller", "waivers", order)
+
+    async def waived(self, customer: int, **waiver: object) -> None:
+        """Send the webhook of one waiver for a customer."""
+        body = {"id": f"waiver {customer}", "type": 7, "eventType": 1}
+        data = [{"signedWaiverId": 1, "guestId": customer, **waiver}]
+        assert await self.post(msgspec.json.encode(body | {"data": data})) == 200
+
+    async def redeem(self, booking: str, **order: object) -> Any:
+        """Have tickets of a booking redeemed at ROLLER, and send the webhook."""
+        return await self.control("roller", "redemptions", {"booking": booking, **order})
 
     async def book(self, **change: object) -> Any:
         """Make or change a booking at ROLLER and send its webhook."""
@@ -260,11 +289,18 @@ async def world(
     requests: int = 5000,
     per: float = 60.0,
     stampede: Mapping[str, object] | None = None,
+    everything: bool = False,
     **roller: object,
 ) -> AsyncIterator[World]:
-    """Start a sandbox and write a configuration for it; the allowance is wide by default."""
+    """Start a sandbox and write a configuration for it; the allowance is wide by default.
+
+    With `everything` ROLLER sends messages of every type, and bookings with their tickets.
+    """
     settings = default_settings(f"http://{free_address()}/webhooks/leeds")
     replace = msgspec.structs.replace
+    if everything:
+        [target] = settings.roller.webhooks
+        roller["webhooks"] = (replace(target, events=EVERY_EVENT, include=_EVERYTHING),)
     settings = replace(
         settings,
         roller=replace(settings.roller, **{"requests": 60_000, "retry_factor": 0.001, **roller}),

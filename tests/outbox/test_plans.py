@@ -5,17 +5,19 @@ import sqlite3
 from pathlib import Path
 
 from pipeline.model import (
+    COMPLETE,
     Booking,
     Consent,
     DeliveryState,
     Guest,
     GuestConsent,
+    Minor,
     Outcome,
     Phase,
     Product,
     ToldGuest,
 )
-from pipeline.outbox import Hearer, Learnt, Note, Pick, Reading
+from pipeline.outbox import Hearer, Learnt, Note, Pick, Reading, VisitDue
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
@@ -107,6 +109,34 @@ async def _everything(outbox: SqliteOutbox) -> None:
     await outbox.noted.add([note, note], most=1, rest="y")
     await outbox.noted.all()
     await outbox.shed(before=T0, attempts_before=T0)
+    await _told_beside_bookings(outbox)
+
+
+async def _told_beside_bookings(outbox: SqliteOutbox) -> None:
+    """Do all that messages about people ask for."""
+    event = await claimed(outbox, "r")
+    ticketed = Booking(id="b", customer="c", phase=Phase.ACTIVE, tickets=("T-1",))
+    await outbox.events.learn_booking(event, ticketed)
+    await outbox.events.rewrite(event.id, b"{}")
+    await outbox.visits.of_tickets("leeds", ["T-1"])
+    await outbox.visits.learn("leeds", "b", at=T0, event=event.id)
+    await outbox.visits.learn_booking(event, ticketed, as_of=T0)
+    await outbox.people.learn_minors("leeds", {"c": Minor()}, at=T0)
+    await outbox.people.is_known("leeds", "c")
+    await outbox.people.expect("leeds", "c")
+    await outbox.people.is_told("stampede", "leeds", "c")
+    await outbox.people.unsendable("stampede", "leeds", "c")
+    due = VisitDue(
+        destination="stampede",
+        event=event.id,
+        booking="b",
+        reference=None,
+        customer="c",
+        detail=COMPLETE,
+        due_at=T0,
+    )
+    await outbox.deliveries.settle(event, [], visits=[due, due], now=T0)
+    await outbox.people.erase("leeds", "c", "gone", now=T0)
 
 
 async def _looked_at(outbox: SqliteOutbox) -> None:

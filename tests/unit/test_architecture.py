@@ -24,6 +24,7 @@ _PLUGIN_KIT = (
     "pipeline.findings",
     "pipeline.model",
     "pipeline.money",
+    "pipeline.notice",
     "pipeline.plugin",
     "pipeline.redact",
     "pipeline.settings",

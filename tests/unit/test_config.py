@@ -484,7 +484,6 @@ def test_what_is_given_and_has_no_effect_yet_is_warned_of(loaded: Loader) -> Non
         for path in (
             "sources.leeds.reconcile",
             "destinations.stampede.registration_path",
-            "destinations.stampede.visit_updates",
         )
     ]
 

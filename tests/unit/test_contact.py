@@ -6,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.contact import contact, e164, email_of, is_minor
+from pipeline.contact import contact, e164, email_of, has_grown_up, is_minor
 from pipeline.errors import Skip
+from pipeline.model import Minor
 from tests.unit.made import LONDON, guest
 
 
@@ -121,6 +122,27 @@ def test_a_guest_is_a_minor_until_the_eighteenth_birthday(
 ) -> None:
     """Nobody under 18 is marketed to."""
     assert is_minor(guest(born=born), today) is minor
+
+
+@pytest.mark.parametrize(
+    ("waiver", "record", "grown"),
+    [
+        (None, None, False),
+        (date(2008, 11, 21), None, True),
+        (date(2008, 11, 22), None, False),
+        (None, date(2008, 11, 21), True),
+        (None, date(2015, 1, 1), False),
+        (date(2008, 11, 21), date(2008, 11, 22), False),
+        (date(2008, 11, 22), date(2008, 11, 21), False),
+        (date(1990, 1, 1), date(1990, 1, 1), True),
+    ],
+)
+def test_whom_a_waiver_calls_a_minor_is_one_until_a_known_eighteenth_birthday(
+    waiver: date | None, record: date | None, grown: bool
+) -> None:
+    """Nobody grows up by not having a date of birth, or by having two."""
+    found = has_grown_up(Minor(born=waiver), guest(born=record), date(2026, 11, 21))
+    assert found is grown
 
 
 def test_blank_names_are_no_names() -> None:

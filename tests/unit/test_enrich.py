@@ -53,7 +53,7 @@ async def test_a_mistake_of_ours_is_the_lanes_trouble_and_the_work_goes_on(
         enricher = Enricher(
             "leeds",
             Roller("leeds", settings, session),
-            is_mapped=False,
+            mappers=(),
             limiter=AsyncLimiter(60, 60),
             lane=Lane(policy, clock, random.Random(1)),
             means=Means(outbox=outbox, gatherer=Gatherer(outbox, {}), clock=clock, log=log),

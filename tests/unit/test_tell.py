@@ -1,15 +1,25 @@
 """What a destination is told, and what is recorded of it."""
 
 import re
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from pipeline.clock import SECOND
+from pipeline.clock import SECOND, moment
 from pipeline.errors import NoAnswer
-from pipeline.model import Consent, DeliveryKind, DeliveryState, Guest, GuestConsent, ToldGuest
+from pipeline.model import (
+    COMPLETE,
+    Consent,
+    DeliveryKind,
+    DeliveryState,
+    Guest,
+    GuestConsent,
+    ToldGuest,
+)
+from pipeline.outbox import VisitDue
 from pipeline.outbox.backup import back_up, restoring
 from pipeline.plugin import Call, Reply
 from pipeline.settings import Duration, RateLimit
@@ -231,3 +241,32 @@ async def test_who_looks_after_a_restore_is_asked_once(
         while await told.tell():
             pass
     assert look(path, "SELECT state, reason FROM delivery ORDER BY id DESC LIMIT 1") == [end]
+
+
+async def test_the_end_of_a_visit_that_comes_too_early_waits_until_it_is_over(
+    tmp_path: Path,
+) -> None:
+    """The clock was set back, or the session was moved: no slot is spent on it before."""
+    path, clock = tmp_path / "outbox.db", FakeClock(now=T0)
+    day = moment(T0).date() + timedelta(days=1)
+    ahead = made.booking(made.item(first_day=day, last_day=day))
+    async with telling(path, clock) as told:
+        await told.owe(ahead, key="1", guest=_GUEST)
+        receipt = await told.outbox.intake.accept(arrival("2", booking=ahead.id))
+        [event] = await told.outbox.events.claim([receipt.event], now=T0, until=T0 + 1)
+        await told.outbox.visits.learn("leeds", ahead.id, at=T0, event=event.id)
+        due = VisitDue(
+            destination="stampede",
+            event=event.id,
+            booking=ahead.id,
+            reference=None,
+            customer=ahead.customer,
+            detail=COMPLETE,
+            due_at=T0,
+        )
+        await told.outbox.deliveries.settle(event, [], visits=[due], now=T0)
+        assert await told.tell()
+        assert told.peer.calls == []
+    [(state, due_at)] = look(path, "SELECT state, due_at FROM delivery")
+    assert (state, moment(due_at).strftime("%H:%M")) == ("waiting", "19:30")
+    assert moment(due_at).date() == day

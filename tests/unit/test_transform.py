@@ -8,12 +8,16 @@ import msgspec
 import pytest
 
 from pipeline.clock import SECOND, micros
+from pipeline.destinations.stampede.mapping import StampedeMapper
 from pipeline.errors import Reject, Retry, Skip
 from pipeline.guest import FRESH, person
 from pipeline.model import (
+    COMPLETE,
     DeliveryKind,
     Facts,
     GuestConsent,
+    Later,
+    Minor,
     NeedsFresh,
     NeedsGuest,
     Nothing,
@@ -391,6 +395,83 @@ def test_a_venue_may_take_minors_where_it_says_so() -> None:
     """`adults_only = false` is the operator's decision."""
     known = facts(adults_only=False, guest=guest(born=date(2015, 1, 1)))
     assert isinstance(_step(GUEST, known), Send)
+
+
+@pytest.mark.parametrize("adults_only", [True, False])
+@pytest.mark.parametrize("kind", [BOOKING, GUEST, TAG], ids=str)
+def test_whom_a_waiver_calls_a_minor_is_told_nowhere(kind: DeliveryKind, adults_only: bool) -> None:
+    """Whatever the venue decides about ages, and whatever the guest's own record lacks."""
+    child = guest(born=None)
+    known = facts(adults_only=adults_only, guest=child, minor=Minor(), told_guest=told_guest())
+    with pytest.raises(Skip, match="minor"):
+        _step(kind, known, "source")
+    grown = Minor(born=date(1990, 1, 1))
+    assert isinstance(_step(kind, msgspec.structs.replace(known, minor=grown), "source"), Send)
+
+
+def test_a_minor_who_was_told_is_still_opted_out() -> None:
+    """That is all that is ever sent of one."""
+    no = guest(consent=GuestConsent(email=NO))
+    known = facts(told_guest=_known_guest(), guest=no, minor=Minor())
+    assert set(_body(_sent(CONSENT, known))) == {"email", "privacy"}
+
+
+_END = micros(datetime(2026, 5, 31, 18, 30, tzinfo=UTC))
+_CAME = _END - 3_600_000_000
+_BOTH = stampede_mapper(visit_updates=("complete", "arrived"))
+_NEITHER = stampede_mapper(visit_updates=())
+
+
+def _shown(now: int, mapper: StampedeMapper = _MAPPER, detail: str = "", **known: Any) -> Any:
+    """Give the status that a booking is told with."""
+    told = facts(told_guest=told_guest(), now=now, guest_at=now, **known)
+    step = next_step(BOOKING, detail, told, mapper, _SEAL)
+    return _body(step)["status"] if isinstance(step, Send) else step
+
+
+@pytest.mark.parametrize(
+    ("mapper", "before", "there", "over"),
+    [
+        (_MAPPER, "active", "active", "complete"),
+        (_BOTH, "active", "arrived", "complete"),
+        (stampede_mapper(visit_updates=("arrived",)), "active", "arrived", "arrived"),
+        (_NEITHER, "active", "active", "active"),
+    ],
+)
+def test_a_booking_says_how_far_the_visit_has_come_whatever_it_is_told_for(
+    mapper: StampedeMapper, before: str, there: str, over: str
+) -> None:
+    """A refund after the visit must not make it one that is still to come."""
+    assert _shown(_END, mapper) == before, "nobody came, so it stays as it was"
+    assert _shown(_END - 1, mapper, visited_at=_CAME) == there
+    assert _shown(_END, mapper, visited_at=_CAME) == over
+    gone = booking(phase=Phase.CANCELLED)
+    assert _shown(_END, mapper, visited_at=_CAME, booking=gone) == "cancelled"
+
+
+def test_the_end_of_a_visit_is_told_when_it_has_come() -> None:
+    """The session may have been moved since somebody came."""
+    assert _shown(_END - 1, detail=COMPLETE, visited_at=_CAME) == Later(at=_END)
+    assert _shown(_END, detail=COMPLETE, visited_at=_CAME) == "complete"
+    gone = booking(phase=Phase.CANCELLED)
+    assert _shown(_END - 1, detail=COMPLETE, visited_at=_CAME, booking=gone) == "cancelled"
+    with pytest.raises(Skip, match="minor"):
+        _shown(_END, detail=COMPLETE, visited_at=_CAME, minor=Minor(), guest=guest(born=None))
+
+
+def test_what_was_told_of_a_visit_already_is_not_told_again() -> None:
+    """A change of the booking after the visit has told it along the way."""
+    step = _sent(BOOKING, facts(told_guest=told_guest(), now=_END, guest_at=_END, visited_at=_CAME))
+    assert isinstance(step.told, ToldBooking)
+    assert _shown(_END, detail=COMPLETE, visited_at=_CAME, told_booking=step.told) == Nothing()
+
+
+def test_no_visit_is_told_in_mode_registration() -> None:
+    """It would register the booking once more."""
+    mapper = stampede_mapper(mode="registration", registration_path="/r")
+    step = _shown(_END, mapper, COMPLETE, visited_at=_CAME)
+    assert step == Nothing(reason="visits are not told in mode registration")
+    assert mapper.visit_updates == ()
 
 
 @pytest.mark.parametrize("kind", [BOOKING, GUEST, TAG], ids=str)

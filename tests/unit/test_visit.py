@@ -8,9 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pipeline.clock import micros
 from pipeline.errors import Reject
 from pipeline.model import Booking, Item, Phase, Product, Venue
-from pipeline.visit import Visit, visit
+from pipeline.visit import Progress, Visit, end_of, progress, visit
 from tests.unit.made import LONDON, booking, item
 
 _UPDATED = datetime(2026, 5, 31, 23, 5, 55, tzinfo=UTC)
@@ -181,6 +182,50 @@ def test_printed_times_stand_on_the_day_the_clocks_change(
 ) -> None:
     """An hour's error sends a guest to a closed door twice a year."""
     assert _span(booking(*items), zone) == (starts, ends)
+
+
+@pytest.mark.parametrize(
+    ("zone", "items", "starts", "ends"),
+    [
+        ("Europe/London", [_session("2026-11-21", "18:30", "19:30")], "21 18:30", "21 19:30"),
+        ("Europe/London", [_session("2026-07-21", "18:30", "19:30")], "21 17:30", "21 18:30"),
+        ("Europe/London", [_session("2026-07-21", "23:30", "00:30")], "21 22:30", "21 23:30"),
+        ("America/Los_Angeles", [_session("2026-07-21", "22:00", "00:00")], "22 05:00", "22 07:00"),
+        ("America/Los_Angeles", [_session("2026-07-21", "09:00", "10:00")], "21 16:00", "21 17:00"),
+        ("Pacific/Auckland", [_session("2026-07-21", "09:00", "10:00")], "20 21:00", "20 22:00"),
+        ("Pacific/Auckland", [_session("2026-07-21", "22:00", "01:00")], "21 10:00", "21 13:00"),
+        ("Pacific/Auckland", [_days("2026-07-21")], "20 12:00", "21 12:00"),
+        # Clocks go forward: 01:00 to 02:00 is left out in London, 02:00 to 03:00 elsewhere.
+        ("Europe/London", [_session("2026-03-29", "00:30", "02:30")], "29 00:30", "29 01:30"),
+        ("Europe/London", [_session("2026-03-29", "00:30", "01:30")], "29 00:30", "29 01:30"),
+        ("Europe/London", [_session("2026-03-29", "01:30", "02:30")], "29 00:30", "29 01:30"),
+        ("Europe/London", [_session("2026-03-29", "01:45", "02:15")], "29 00:45", "29 01:15"),
+        ("Europe/London", [_session("2026-03-28", "23:00", "03:00")], "28 23:00", "29 02:00"),
+        ("Europe/London", [_session("2026-03-29", "10:00", "11:00")], "29 09:00", "29 10:00"),
+        ("America/New_York", [_session("2026-03-08", "01:00", "04:00")], "08 06:00", "08 08:00"),
+        ("Pacific/Auckland", [_session("2026-09-27", "01:00", "04:00")], "26 13:00", "26 15:00"),
+        # Clocks go back: the hour before 02:00 comes twice in London; the first one is meant.
+        ("Europe/London", [_session("2026-10-25", "00:30", "02:30")], "24 23:30", "25 02:30"),
+        ("Europe/London", [_session("2026-10-25", "00:30", "01:30")], "24 23:30", "25 00:30"),
+        ("Europe/London", [_session("2026-10-24", "22:00", "02:00")], "24 21:00", "25 02:00"),
+        ("Europe/London", [_session("2026-10-25", "10:00", "11:00")], "25 10:00", "25 11:00"),
+        ("America/New_York", [_session("2026-11-01", "00:30", "03:00")], "01 04:30", "01 08:00"),
+        ("Australia/Lord_Howe", [_session("2026-04-05", "01:00", "03:00")], "04 14:00", "04 16:30"),
+    ],
+)
+def test_a_visit_is_complete_at_the_instant_at_which_it_is_over(
+    zone: str, items: list[Item], starts: str, ends: str
+) -> None:
+    """In UTC: an hour too early, and guests who are still inside are asked how it was."""
+    made = booking(*items)
+    shown = visit(made, _at(zone), _UPDATED)
+    assert shown.starts_at.astimezone(UTC).strftime("%d %H:%M") == starts
+    assert shown.ends_at.astimezone(UTC).strftime("%d %H:%M") == ends
+    assert end_of(made, _at(zone), _UPDATED) == shown.ends_at
+    over = micros(shown.ends_at)
+    assert progress(shown.ends_at, over, over - 1) is Progress.ARRIVED
+    assert progress(shown.ends_at, over, over) is Progress.COMPLETE
+    assert progress(shown.ends_at, None, over) is Progress.AHEAD, "nobody came"
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ The field tables: https://developer.stampede.ai/guests/guests, /guests/booking a
 of a registration: https://help.stampede.ai/hc/en-gb/articles/34136208924178.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import UTC, datetime
 from typing import Literal
 from urllib.parse import quote, urlencode
@@ -14,9 +14,9 @@ from msgspec import UNSET, Struct, UnsetType, field
 
 from pipeline.contact import Contact
 from pipeline.destinations.stampede.settings import StampedeSettings
-from pipeline.model import Gender, Request, ToldConsent
+from pipeline.model import ARRIVED, COMPLETE, Gender, Request, ToldConsent
 from pipeline.plugin import ConsentFeeds, Registrar
-from pipeline.visit import Visit
+from pipeline.visit import Progress, Visit
 
 _GENDERS: dict[Gender, Literal["m", "f", "o"]] = {
     Gender.MALE: "m",
@@ -56,7 +56,7 @@ class _Metadata(Struct, frozen=True, kw_only=True):
 class _Booking(Struct, frozen=True, kw_only=True):
     event_id: str
     venue_id: str
-    status: Literal["active", "cancelled"]
+    status: Literal["active", "arrived", "complete", "cancelled"]
     amount: int | UnsetType
     currency: str
     party_size: int
@@ -104,6 +104,8 @@ class StampedeMapper:
             data=settings.consent.data, email=settings.consent.email, sms=settings.consent.sms
         )
         self.tag_roles: tuple[str, ...] = settings.tags
+        # There is no call that changes a registration.
+        self.visit_updates: Collection[str] = () if registers else settings.visit_updates
         self.trusting = settings.first_contact == "trust"
 
     def consents(self, source: str) -> ConsentFeeds:  # noqa: ARG002 - the same for all of a key
@@ -143,7 +145,7 @@ class StampedeMapper:
         body = _Booking(
             event_id=visit.id,
             venue_id=self._serials[source],
-            status="cancelled" if visit.cancelled else "active",
+            status=self._status(visit),
             amount=UNSET if visit.amount is None else visit.amount,
             currency=visit.currency,
             party_size=visit.party_size,
@@ -160,6 +162,14 @@ class StampedeMapper:
             ),
         )
         return Request(method="POST", path=f"/v1/guests/{guest}/booking", body=_encode(body))
+
+    def _status(self, visit: Visit) -> Literal["active", "arrived", "complete", "cancelled"]:
+        if visit.cancelled:
+            return "cancelled"
+        if visit.progress is Progress.COMPLETE and COMPLETE in self.visit_updates:
+            return "complete"
+        came = visit.progress is not Progress.AHEAD
+        return "arrived" if came and ARRIVED in self.visit_updates else "active"
 
     def tag(self, name: str, *, guest: str) -> Request:
         """Make `PUT /v1/guests/:id/tags`, one tag a call."""

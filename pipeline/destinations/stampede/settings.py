@@ -68,7 +68,7 @@ class StampedeSettings(Struct, frozen=True, kw_only=True):
         """Name what has no effect in this version, if it is given."""
         if self.registration_path is not None and self.mode == "api":
             yield "registration_path"
-        if self.visit_updates:
+        if self.visit_updates and self.mode == "registration":
             yield "visit_updates"
 
     def problems(self) -> Iterator[tuple[str, str]]:

@@ -96,7 +96,7 @@ CREATE TABLE ticket (
     source  TEXT    NOT NULL,
     ticket  TEXT    NOT NULL,
     booking TEXT    NOT NULL,
-    -- When it was learnt.
+    -- When it was learnt, or when its visit will be over.
     at      INTEGER NOT NULL,
     PRIMARY KEY (source, ticket)
 ) STRICT, WITHOUT ROWID;
@@ -204,6 +204,9 @@ CREATE INDEX delivery_booking ON delivery (source, booking, destination, kind, a
 -- SQLite takes a partial index only for a query that states its condition in the same words.
 CREATE INDEX delivery_open ON delivery (source, customer, destination, kind)
     WHERE state IN ('waiting', 'sending', 'parked');
+-- Bookings by who holds or held them.
+CREATE INDEX delivery_holder ON delivery (source, customer, destination, as_of)
+    WHERE kind = 'booking';
 CREATE INDEX delivery_event ON delivery (event);
 CREATE INDEX delivery_reference ON delivery (reference);
 -- For listings, as with events.
@@ -223,8 +226,9 @@ END;
 
 CREATE TABLE told (
     destination  TEXT NOT NULL,
-    kind         TEXT NOT NULL CHECK (kind IN ('guest', 'booking')),
-    -- A keyed digest of the guest's e-mail, or the booking as source/uniqueId.
+    kind         TEXT NOT NULL CHECK (kind IN ('guest', 'booking', 'customer')),
+    -- A keyed digest of the guest's e-mail, or the booking as source/uniqueId; or source/customerId,
+    -- for that a customer was told of, whatever their e-mail was then.
     key          TEXT NOT NULL,
     -- The destination's own id of the guest; for a booking, of the guest who holds it there.
     remote_id    TEXT,

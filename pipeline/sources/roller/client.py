@@ -10,14 +10,21 @@ from pipeline.catalogue import Catalogue
 from pipeline.errors import Failure, LaneFailure, Reject, Retry, Unauthorized, Unreadable
 from pipeline.findings import Finding
 from pipeline.flight import SharedFetch
-from pipeline.model import Booking, Envelope, Event, Guest
+from pipeline.model import Booking, Envelope, Event, Guest, Kind
+from pipeline.notice import Notices, Redeemed, Waived
 from pipeline.plugin import AccessToken, Call, ListedVenue, Reply, Session, VenueDetails
 from pipeline.sources.roller.catalogue import RollerCatalogue
 from pipeline.sources.roller.drift import RollerDrift
 from pipeline.sources.roller.examination import Examination
 from pipeline.sources.roller.failures import failure
 from pipeline.sources.roller.guests import read_guest
-from pipeline.sources.roller.messages import read_booking, read_booking_detail, read_envelope
+from pipeline.sources.roller.messages import (
+    read_booking,
+    read_booking_detail,
+    read_envelope,
+    read_search,
+)
+from pipeline.sources.roller.notices import read_customer, read_redeemed, read_waived, shrink
 from pipeline.sources.roller.settings import RollerSettings
 from pipeline.sources.roller.subscriber import Subscriber
 from pipeline.sources.roller.venue import read_listed_venue, read_venue
@@ -29,6 +36,9 @@ _FORBIDDEN = 403
 _NOT_FOUND = 404
 #: "Generally 24 hours": ROLLER's documentation, for an answer that does not say.
 _TOKEN_LIFE = 86_400.0
+
+#: That the search wants to be given: ROLLER's documentation.
+_FEWEST_LETTERS = 3
 
 _JSON = {"Content-Type": "application/json; charset=UTF-8", "Accept": "application/json"}
 
@@ -75,6 +85,27 @@ class Roller:
         """Read the booking in an event of kind booking; Unreadable says what is wrong."""
         return read_booking(event.body, event.action)
 
+    @property
+    def notices(self) -> Notices:
+        """Read the messages of other kinds."""
+        return self
+
+    def customer(self, body: bytes) -> str:
+        """Name the customer whose record has changed; Unreadable says what is wrong."""
+        return read_customer(body)
+
+    def redeemed(self, body: bytes) -> Sequence[Redeemed]:
+        """Name the tickets that were redeemed; Unreadable says what is wrong."""
+        return read_redeemed(body)
+
+    def waived(self, body: bytes) -> Sequence[Waived]:
+        """Tell for whom waivers were signed; Unreadable says what is wrong."""
+        return read_waived(body)
+
+    def shrunk(self, kind: Kind, body: bytes) -> bytes:
+        """Write a message of these kinds anew with its ids and dates alone."""
+        return shrink(kind, body)
+
     def guest(self, customer: str, body: bytes) -> Guest:
         """Read an answer of `GET /guests/{customerId}`; Unreadable when it is none."""
         found = read_guest(customer, body)
@@ -105,6 +136,18 @@ class Roller:
         except Unreadable as exc:
             msg = f"ROLLER's answer for the booking cannot be read: {exc}"
             raise Reject(msg) from exc
+
+    async def find_booking(self, ticket: str) -> str | None:
+        """Ask `GET /bookings?keywords={ticketId}`, which finds also what is merely similar."""
+        if len(ticket) < _FEWEST_LETTERS:
+            return None
+        body = await self._get(f"/bookings?keywords={quote(ticket, safe='')}")
+        try:
+            found = () if body is None else read_search(body)
+        except Unreadable as exc:
+            msg = f"ROLLER's answer for the ticket cannot be read: {exc}"
+            raise Reject(msg) from exc
+        return next((one.id for one in found if ticket in one.tickets), None)
 
     async def fetch_venue(self) -> VenueDetails:
         """Ask `GET /venues/me`; what it says and we cannot use is left out."""

@@ -15,7 +15,7 @@ _COOLING_OFF = 60.0
 
 def failure(reply: Reply, path: str) -> Exception:
     """Make the exception that an answer asks for."""
-    endpoint = "/" + path.split("/")[1]
+    endpoint = "/" + path.split("/")[1].split("?", maxsplit=1)[0]
     reason = f"ROLLER answered {reply.status} to {endpoint}"
     if reply.status == _THROTTLED:
         return Throttled(reason, after=max(reply.retry_after or 0.0, _COOLING_OFF))

@@ -13,7 +13,7 @@ from msgspec import Struct
 from pipeline.errors import Reject
 from pipeline.model import Product
 from pipeline.redact import printable
-from pipeline.sources.roller.messages import LONGEST_ID
+from pipeline.sources.roller.fields import LONGEST_ID
 
 #: Types that let nobody in, and those that do whatever else is said of them; letters alone, for the
 #: spelling differs from page to page: "AddOn", "addon", "Gift Card".

@@ -1,0 +1,177 @@
+"""Heeds what a source tells beside bookings: changed customers, redeemed tickets, signed waivers.
+
+A part of the stage enrich. What such a message says of people is read once and not kept: of its
+body only ids and dates stay.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+
+import msgspec
+
+from pipeline.chronicle import chronicle
+from pipeline.clock import micros
+from pipeline.errors import NotYet, Reject, Skip, Unreadable
+from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher
+from pipeline.means import Means
+from pipeline.model import Action, Event, EventState, Kind, Minor
+from pipeline.notice import Notices, Redeemed
+
+#: The kinds of event that are heeded.
+NOTICED = frozenset({Kind.CUSTOMER, Kind.REDEMPTION, Kind.SIGNED_WAIVER})
+
+#: A booking's message may come after that of its tickets.
+_TRIES_FOR_A_BOOKING = 6
+
+#: Tickets of one message that are asked for at most: each is a call, and calls are counted by the
+#: month. What is found for one has its booking's others.
+_MOST_SEARCHES = 5
+
+#: Seconds until a guest is asked for again whom the source has no more: one 404 is no proof.
+_BEFORE_BELIEVING = 300.0
+
+_DELETED = "the guest was deleted at ROLLER"
+
+
+class Heeder:
+    """Takes in the events of one source that are about no booking."""
+
+    def __init__(
+        self,
+        name: str,
+        notices: Notices,
+        fetcher: Fetcher,
+        means: Means,
+        *,
+        wants_visits: bool,
+        know_venue: Callable[[], Awaitable[None]],
+    ) -> None:
+        self._name = name
+        self._notices = notices
+        self._fetcher = fetcher
+        self._wants_visits = wants_visits
+        self._know_venue = know_venue
+        self._outbox = means.outbox
+        self._clock = means.clock
+        self._log = means.log
+
+    def is_light(self, event: Event) -> bool:
+        """Tell whether nothing is in the body that is not needed; not if it cannot be read."""
+        with suppress(Unreadable):
+            return self._notices.shrunk(event.kind, event.body) == event.body
+        return False
+
+    async def lighten(self, event: Event) -> Event:
+        """Drop what is not needed of the body, and learn who is a minor, whoever is told of it."""
+        if not event.body:
+            raise Skip("nothing is left of the message")
+        if event.kind is Kind.SIGNED_WAIVER:
+            await self._learn_minors(event)
+        body = self._notices.shrunk(event.kind, event.body)
+        if body != event.body:
+            await self._outbox.events.rewrite(event.id, body)
+        return msgspec.structs.replace(event, body=body)
+
+    async def heed(self, event: Event) -> Event | None:
+        """Learn what the event's deliveries need; None when it has come to its end here.
+
+        Raises Skip when it has none, and NotYet while it cannot be told.
+        """
+        match event.kind:
+            case Kind.CUSTOMER:
+                return await self._customer(event)
+            case Kind.REDEMPTION:
+                return await self._redemption(event)
+            case _:
+                await self._end(event, None)
+                return None
+
+    async def _end(self, event: Event, reason: str | None) -> None:
+        now = self._clock.now()
+        await self._outbox.events.finish(event.id, EventState.DONE, reason, now=now)
+        about = {} if reason is None else {"reason": reason}
+        self._log.info("done", event=event.id, source=self._name, **about)
+
+    async def _learn_minors(self, event: Event) -> None:
+        minors = {
+            waived.customer: Minor(born=waived.born)
+            for waived in self._notices.waived(event.body)
+            if waived.is_for_minor and waived.customer is not None
+        }
+        await self._outbox.people.learn_minors(self._name, minors, at=_as_of(event))
+
+    async def _customer(self, event: Event) -> Event | None:
+        """Fetch the guest, if there ever was a booking: whoever signs a waiver is a guest too."""
+        customer = self._notices.customer(event.body)
+        if not await self._outbox.people.is_known(self._name, customer):
+            raise Skip("no booking")
+        await self._know_venue()
+        known = await self._outbox.facts.guest(self._name, customer)
+        fetched = known is not None and event.received_at <= known.fetched_at <= self._clock.now()
+        if fetched or await self._fetcher.guest(customer):
+            return msgspec.structs.replace(event, customer=customer)
+        if event.action is Action.CREATED:
+            if event.attempts + 1 < TRIES_FOR_A_GUEST:
+                raise NotYet("the source does not know the customer yet")
+            raise Reject("the source does not know the customer")
+        once = "the source does not know the customer any more"
+        if event.reason != once:
+            raise NotYet(once, after=_BEFORE_BELIEVING)
+        erased = await self._outbox.people.erase(
+            self._name, customer, _DELETED, now=self._clock.now()
+        )
+        chronicle(self._log, erased)
+        await self._end(event, _DELETED)
+        return None
+
+    async def _redemption(self, event: Event) -> Event:
+        """Find the bookings that somebody came to."""
+        redeemed = self._notices.redeemed(event.body)
+        if not self._wants_visits:
+            raise Skip("not used")
+        await self._know_venue()
+        bookings = await self._bookings(event, redeemed)
+        visited = [one for one in bookings if await self._know_booking(event, one)]
+        if not visited:
+            raise Skip("no booking with this ticket")
+        for booking in visited:
+            at = bookings[booking]
+            await self._outbox.visits.learn(self._name, booking, at=at, event=event.id)
+        return msgspec.structs.replace(event, visited=tuple(visited))
+
+    async def _bookings(self, event: Event, redeemed: Sequence[Redeemed]) -> Mapping[str, int]:
+        """Give the bookings of these tickets, and when somebody came to each."""
+        tickets = [one.ticket for one in redeemed]
+        found = dict(await self._outbox.visits.of_tickets(self._name, tickets))
+        missing = [ticket for ticket in tickets if ticket not in found]
+        if missing and event.attempts + 1 < _TRIES_FOR_A_BOOKING:
+            raise NotYet("no booking with this ticket is known yet")
+        for ticket in missing[:_MOST_SEARCHES]:
+            # Whatever was found for the one before may have this one too.
+            found |= await self._outbox.visits.of_tickets(self._name, [ticket])
+            if ticket not in found and (booking := await self._fetcher.booking_of(ticket)):
+                found[ticket] = booking
+                await self._know_booking(event, booking)
+        came: dict[str, int] = {}
+        for one in redeemed:
+            if booking := found.get(one.ticket):
+                at = _as_of(event) if one.at is None else one.at
+                came[booking] = min(at, came.get(booking, at))
+        return came
+
+    async def _know_booking(self, event: Event, booking: str) -> bool:
+        """Learn a booking and its guest where they are not known, or not any more."""
+        known = await self._outbox.facts.booking(self._name, booking)
+        found = known.booking if known else await self._fetcher.booking(booking)
+        if found is None:
+            return False
+        if known is None:
+            made = 0 if found.created_at is None else micros(found.created_at)
+            await self._outbox.visits.learn_booking(event, found, as_of=made)
+        if found.customer and await self._outbox.facts.guest(self._name, found.customer) is None:
+            await self._fetcher.guest(found.customer)
+        return True
+
+
+def _as_of(event: Event) -> int:
+    return event.received_at if event.occurred_at is None else event.occurred_at
