@@ -22,6 +22,7 @@ from pipeline.model import (
     Request,
     ToldConsent,
 )
+from pipeline.reports import Reports
 from pipeline.settings import RateLimit
 from pipeline.subscription import Subscriptions
 from pipeline.visit import Visit
@@ -105,6 +106,10 @@ class Source(Protocol):
     @property
     def drift(self) -> Drift | None:
         """What compares its messages with what is known of them; None where nothing does."""
+
+    @property
+    def reports(self) -> Reports | None:
+        """Where it is asked what was modified; None where it has no such thing."""
 
     def envelope(self, body: bytes) -> Envelope:
         """Read the outside of a message; Unreadable says what is wrong."""

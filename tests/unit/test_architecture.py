@@ -26,6 +26,7 @@ _PLUGIN_KIT = (
     "pipeline.money",
     "pipeline.plugin",
     "pipeline.redact",
+    "pipeline.reports",
     "pipeline.settings",
     "pipeline.subscription",  # what a source says of its webhooks
     "pipeline.visit",
