@@ -25,6 +25,7 @@ from pipeline.outbox import (
     Products,
     Records,
     Repair,
+    Sweeps,
     Times,
     Unconfigured,
 )
@@ -51,6 +52,7 @@ from pipeline.outbox.products import SqliteProducts, known_products
 from pipeline.outbox.query import rows
 from pipeline.outbox.records import SqliteRecords
 from pipeline.outbox.repair import SqliteRepair
+from pipeline.outbox.sweeps import SqliteSweeps
 from pipeline.outbox.times import SqliteTimes
 from pipeline.outbox.writer import Writer
 from pipeline.seal import Seal
@@ -117,6 +119,7 @@ class SqliteOutbox:
     overview: Overview
     records: Records
     repair: Repair
+    sweeps: Sweeps
     times: Times
     products: Products
     noted: Noted
@@ -142,6 +145,7 @@ class SqliteOutbox:
         self.overview = SqliteOverview(readers)
         self.records = SqliteRecords(readers)
         self.repair = SqliteRepair(writer)
+        self.sweeps = SqliteSweeps(writer, readers)
         self.times = SqliteTimes(writer, readers)
         self.products = SqliteProducts(writer, readers)
         self.noted = SqliteNoted(writer, readers)

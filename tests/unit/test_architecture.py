@@ -140,6 +140,8 @@ _ONLY = [
             "pipeline.model",
             "pipeline.outbox",
             "pipeline.plugin",
+            # what a sweep reads next
+            "pipeline.reports",
             "pipeline.seal",
         ),
         why="the outbox serves the stages and knows none of them",
@@ -191,6 +193,7 @@ _ONLY_BY = [
                 "ledger",
                 "told",
                 "restored",
+                "sweeps",
                 "times",
                 "writer",
             )
