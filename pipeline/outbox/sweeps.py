@@ -15,7 +15,8 @@ from pipeline.outbox.writer import Writer
 from pipeline.reports import Report
 
 _COLUMNS = """id, source, origin, since, until, guests_only, dry_run, state, reason, day, feed,
-              page, row_count, seen, known, taken_in, unsendable, watermark, started_at, updated_at"""
+              page, row_count, seen, known, taken_in, unsendable, watermark, started_at,
+              updated_at"""
 
 _unsendable = msgspec.json.Decoder(dict[str, int])
 

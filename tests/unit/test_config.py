@@ -482,7 +482,6 @@ def test_what_is_given_and_has_no_effect_yet_is_warned_of(loaded: Loader) -> Non
     assert [(path, sentence) for path, _, sentence in warned if path != "alerts"] == [
         (path, "has no effect in this version")
         for path in (
-            "sources.leeds.reconcile",
             "destinations.stampede.registration_path",
             "destinations.stampede.visit_updates",
         )
