@@ -107,11 +107,31 @@ class Sweeper:
     ) -> Run:
         """Have a run made, or go on with one that was asked for in the same way.
 
-        Without `since` it begins where everything was read last; without `until` it ends today.
         Raises Wrong when such a run makes no sense.
         """
-        zone = await self._zone()
-        today = day_of(self._clock.now(), zone)
+        asked = await self.plan(
+            origin, since=since, until=until, guests_only=guests_only, dry_run=dry_run
+        )
+        run = await self._same(asked, until) or await self._sweeps.begin(
+            self.source, asked, reports_of(asked)[0], now=self._clock.now()
+        )
+        self.ring()
+        return run
+
+    async def plan(
+        self,
+        origin: Origin,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        guests_only: bool = False,
+        dry_run: bool = False,
+    ) -> Asked:
+        """Say which days a run would read; raises Wrong when it makes no sense.
+
+        Without `since` it begins where everything was read last; without `until` it ends today.
+        """
+        today = day_of(self._clock.now(), await self._zone())
         first = since or await self._unread_since(today)
         last = until or today
         if last > today:
@@ -120,14 +140,9 @@ class Sweeper:
             raise Wrong(f"since: {first} is after {last}")
         if first < _FIRST_DAY:
             raise Wrong(f"since: {first} is before {_FIRST_DAY}")
-        asked = Asked(
+        return Asked(
             origin=origin, since=first, until=last, guests_only=guests_only, dry_run=dry_run
         )
-        run = await self._same(asked, until) or await self._sweeps.begin(
-            self.source, asked, reports_of(asked)[0], now=self._clock.now()
-        )
-        self.ring()
-        return run
 
     async def carry_out(self, run: Run, told: Callable[[Run], None]) -> Run:
         """Make a run at once, on an outbox that no daemon works on, until it ends or must wait."""
@@ -187,7 +202,7 @@ class Sweeper:
         return run
 
     async def _begin_gap(self, zone: ZoneInfo) -> None:
-        """Begin the run that a gap wants; kept in memory alone, for the next daily one covers it."""
+        """Begin the run that a gap wants: should it be lost in a crash, the next daily one will do."""
         if self._gap is None:
             return
         since = day_of(self._gap, zone)
