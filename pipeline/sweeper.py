@@ -202,7 +202,7 @@ class Sweeper:
         return run
 
     async def _begin_gap(self, zone: ZoneInfo) -> None:
-        """Begin the run that a gap wants: should it be lost in a crash, the next daily one will do."""
+        """Begin the run that a gap wants; were it lost in a crash, the next daily one would do."""
         if self._gap is None:
             return
         since = day_of(self._gap, zone)

@@ -9,7 +9,7 @@ from tests.waiting import until
 _TODAY = datetime.now(UTC).date()
 
 
-async def _reconcile(here: World, path: str = "reconcile", **asked: object) -> Any:
+async def reconcile(here: World, path: str = "reconcile", **asked: object) -> Any:
     """Have the daemon reconcile, and wait until all is delivered."""
     url = f"http://{here.admin}/api/{path}"
     async with here.http.post(url, json=asked) as response:
@@ -43,7 +43,7 @@ async def test_what_is_found_goes_last_but_an_opt_out_first(here: World) -> None
         booking = {"uniqueId": made["booking"]["uniqueId"], "status": "Paid"}
         await here.book(booking=booking, send=False)
         await here.book(booking={"customerId": customer}, send=False)
-        await _reconcile(here)
+        await reconcile(here)
         sql = """SELECT d.kind, d.priority FROM deliveries AS d JOIN events AS e ON e.id = d.event
                  WHERE e.origin = 'reconcile' AND e.kind = 'booking'"""
         found = here.rows(sql)
@@ -62,7 +62,7 @@ async def test_what_is_known_costs_no_further_call(here: World) -> None:
         await here.play(bookings=5, updates=5, cancellations=1)
         await here.settled()
         before = len(await here.requests("roller"))
-        status = await _reconcile(here)
+        status = await reconcile(here)
         run = status.sources["leeds"].reconcile
         assert (run.taken_in, run.known) == (0, run.seen)
         assert run.seen > 0
@@ -82,7 +82,7 @@ async def test_a_booking_that_is_known_by_the_time_is_not_asked_for(here: World)
             "rate": 1.0, "kind": "500", "path": "/guests", "count": 3,
         }) as response:  # fmt: skip
             assert response.status == 200
-        await _reconcile(here)
+        await reconcile(here)
         sql = "SELECT state FROM events WHERE booking = ?"
         assert here.rows(sql, made["booking"]["uniqueId"]) == [("done",)]
         asked = [one["path"] for one in await here.requests("roller")]
