@@ -1,6 +1,6 @@
 """Says how a running daemon is doing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.assembly import Stages
@@ -50,11 +50,12 @@ class Reporter:
         overview = self._outbox.overview
         sums, due = tally(await overview.counts()), await overview.due(now=self._clock.now())
         blockers, notes = self.blockers(), await self._stages.notebook.read()
+        sources = {name: await self._source(name, notes) for name in self._stages.doors}
         return Status(
             running=True,
             started_at=iso(self._started_at),
             ready=not blockers,
-            reasons=(*blockers, *self._troubles()),
+            reasons=(*blockers, *self._troubles(), *_halted(sources)),
             events=sums.events,
             deliveries=sums.deliveries,
             oldest_waiting_s=await oldest_waiting(overview, self._clock),
@@ -66,7 +67,7 @@ class Reporter:
                 )
                 for name, deliverer in self._stages.deliverers.items()
             },
-            sources={name: await self._source(name, notes) for name in self._stages.doors},
+            sources=sources,
         )
 
     def _troubles(self) -> list[str]:
@@ -105,6 +106,16 @@ class Reporter:
             drift=differences(notes, name),
             **await _runs(self._outbox.sweeps, name),
         )
+
+
+def _halted(sources: Mapping[str, SourceStatus]) -> list[str]:
+    """Tell which reconciliations and backfills do not go on."""
+    return [
+        f"sources.{name}: {run.origin} {run.state}: {run.reason}"
+        for name, source in sources.items()
+        for run in (source.reconcile, source.backfill)
+        if run and run.reason
+    ]
 
 
 async def _runs(sweeps: Sweeps, source: str) -> dict[str, Any]:

@@ -113,6 +113,21 @@ async def test_a_backfill_asks_on_a_terminal(
         assert not here.outbox.exists()
 
 
+async def test_what_may_not_be_read_is_told_with_what_is_missing(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A key has a permission for each report, and webhooks come without any of them."""
+    await here.control("roller", "permissions", {"missing": ["GET /data/bookingitems"]})
+    async with here.running():
+        assert await _main("reconcile", "--config", str(here.path)) == 1
+        sentence = "403 to /data/bookingitems: the API key lacks the permission for it"
+        assert sentence in capsys.readouterr().err
+        status = await here.status()
+        assert status.ready
+        [reason] = status.reasons
+        assert reason.startswith("sources.leeds: reconcile failed: ROLLER answered 403")
+
+
 def _answer(arguments: Sequence[str], answer: str) -> tuple[int, str]:
     """Run a command on a terminal, and answer its question."""
     ours, theirs = pty.openpty()
