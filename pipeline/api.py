@@ -93,12 +93,12 @@ class _Api:
 
     async def retry_parked_events(self, request: web.Request) -> web.Response:
         """Retry some of the parked events."""
-        asked = await _decoded(request, RetryEvents)
+        asked = await decoded(request, RetryEvents)
         return _batch(await self._desk.retry_parked_events(asked.source, asked.before))
 
     async def retry_parked_deliveries(self, request: web.Request) -> web.Response:
         """Retry some of the parked deliveries."""
-        asked = await _decoded(request, RetryDeliveries)
+        asked = await decoded(request, RetryDeliveries)
         return _batch(await self._desk.retry_parked_deliveries(asked.destination, asked.before))
 
 
@@ -127,7 +127,8 @@ def refuse(status: int, reason: str) -> web.HTTPException:
     return kinds[status](text=body, content_type="application/json")
 
 
-async def _decoded(request: web.Request, wanted: type[_T]) -> _T:
+async def decoded(request: web.Request, wanted: type[_T]) -> _T:
+    """Read what is asked for; the refusal says what is wrong with it."""
     try:
         return msgspec.json.decode(await request.read(), type=wanted)
     except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as exc:

@@ -29,7 +29,11 @@ from pipeline.plugin import Destination, Mapper, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
 from pipeline.refresh import Refresher
+from pipeline.reports import Reports
+from pipeline.room import Room
 from pipeline.subscription import Subscriptions
+from pipeline.sweep import Sweep
+from pipeline.sweeper import Sweeper
 from pipeline.tokens import Tokens, fingerprint
 from pipeline.wire import Http, PeerSession
 
@@ -45,6 +49,8 @@ class Stages(Struct, kw_only=True):
     enrichers: Mapping[str, Enricher]
     intender: Intender
     deliverers: Mapping[str, Deliverer]
+    #: By source: who finds what no webhook has told.
+    sweepers: Mapping[str, Sweeper] = {}
     #: What is done for the sources every so often.
     errands: Sequence[Runner] = ()
     #: One of these: what it has not written at the end, it is to be told to.
@@ -196,13 +202,18 @@ class Assembly:
         doors: dict[str, Door] = {}
         enrichers: dict[str, Enricher] = {}
         lookouts: dict[str, Lookout] = {}
+        sweepers: dict[str, Sweeper] = {}
         for name, settings in self._config.sources.items():
             source = self._peers.source(name, settings)
             doors[name] = Door(source=source, keys=settings.webhook_key, arrivals=Feed(_FEED))
             taken = [one.mapper for one in destinations.values() if name in one.sources]
             enrichers[name] = self._enricher(name, settings, doors[name], taken)
+            if source.reports and taken:
+                sweepers[name] = self._sweeper(name, settings, source.reports, enrichers[name])
             if subscriptions := source.subscriptions:
-                lookouts[name] = self._lookout(name, subscriptions, doors[name], enrichers[name])
+                lookouts[name] = self._lookout(
+                    name, subscriptions, doors[name], enrichers[name], sweepers.get(name)
+                )
         fetchers = {name: enricher.fetcher for name, enricher in enrichers.items()}
         refresher = Refresher(self._means, fetchers, destinations, self._owed)
         notebook = self._notebook(doors)
@@ -232,28 +243,39 @@ class Assembly:
                 )
                 for name, destination in destinations.items()
             },
-            errands=[Runner(one, self._clock, self._log) for one in errands],
+            errands=[
+                *(Runner(one, self._clock, self._log) for one in errands),
+                *map(self._runner, sweepers.values()),
+            ],
             notebook=notebook,
             lookouts=lookouts,
+            sweepers=sweepers,
             peers={name: _peer(name, one) for name, one in self._config.destinations.items()},
         )
 
     def _lookout(
-        self, name: str, subscriptions: Subscriptions, door: Door, enricher: Enricher
+        self,
+        name: str,
+        subscriptions: Subscriptions,
+        door: Door,
+        enricher: Enricher,
+        sweeper: Sweeper | None,
     ) -> Lookout:
         return Lookout(
             name,
             subscriptions,
             enricher.fetcher,
             heard=lambda: door.last_event_at,
-            gap=self._missed,
+            gap=lambda source, since: self._missed(source, since, sweeper),
             clock=self._clock,
             log=self._log,
         )
 
-    def _missed(self, source: str, since: int) -> None:
-        """Tell that webhooks of a source may never come; nothing asks for them by itself yet."""
+    def _missed(self, source: str, since: int, sweeper: Sweeper | None) -> None:
+        """Ask for what webhooks of a source should have told, which may never come."""
         self._log.warning("webhooks missed", source=source, since=iso(since))
+        if sweeper:
+            sweeper.request(since)
 
     def _enricher(
         self, name: str, settings: SourceSettings, door: Door, mappers: Sequence[Mapper]
@@ -280,6 +302,32 @@ class Assembly:
         )
         self._peers.meters.sent = notebook.sent
         return notebook
+
+    def _sweeper(
+        self, name: str, settings: SourceSettings, reports: Reports, enricher: Enricher
+    ) -> Sweeper:
+        means, outbox = self._means, self._config.outbox
+        return Sweeper(
+            name,
+            Sweep(
+                name,
+                reports,
+                means.outbox,
+                self._clock,
+                means.log,
+                adults_only=settings.adults_only,
+            ),
+            daily=settings.reconcile.of_day,
+            room=Room(means.outbox.overview, outbox.path, outbox.max_waiting),
+            fetcher=enricher.fetcher,
+            means=means,
+            taken_in=enricher.wake,
+        )
+
+    def _runner(self, sweeper: Sweeper) -> Runner:
+        runner = Runner(sweeper, self._clock, self._means.log)
+        sweeper.ring = runner.wake
+        return runner
 
     def _lane(self) -> Lane:
         return Lane(self._config.retry, self._clock, self._dice)

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 
 from aiohttp import web
 
-from pipeline import calls, lookout, purse
+from pipeline import calls, demand, lookout, purse
 from pipeline.admin import admin_app
 from pipeline.assembly import Assembly, PeersOnTheWire, Stages
 from pipeline.clock import SECOND, Clock, SystemClock
@@ -179,6 +179,7 @@ class _Daemon:
         calls.add_routes(app, self._stages.notebook)
         purse.add_routes(app, purse.Purse(budgets, self._outbox.ledger, self._clock))
         lookout.add_routes(app, self._stages.lookouts)
+        demand.add_routes(app, self._stages.sweepers, self._outbox.sweeps)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=1.0)
         await runner.setup()
         try:

@@ -298,7 +298,10 @@ class Enricher:
         return booking
 
     async def _fetch(self, event: Event) -> Booking:
-        """Ask for the booking of an event that came without one."""
+        """Ask for the booking of an event that came without one, unless it is known by now."""
+        known = await self._outbox.facts.booking(event.source, event.booking or "")
+        if known and known.occurred_at >= _as_of(event):
+            return known.booking
         booking = await self.fetcher.booking(event.booking or "")
         if booking is None:
             raise Reject("the source does not know the booking")

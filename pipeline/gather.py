@@ -120,6 +120,11 @@ class Gatherer:
         """Tell whether the configuration says all of a source's venue."""
         return whole_venue(self._sources[source].venue) is not None
 
+    async def timezone(self, source: str) -> str | None:
+        """Give the venue's time zone, by the configuration first; None while it is not known."""
+        known = await self._facts.venue(source)
+        return self._sources[source].venue.timezone or (known.details.timezone if known else None)
+
     async def venue(self, source: str) -> Venue | None:
         """Give the venue, by the configuration first; None while a part of it is unknown."""
         known = await self._facts.venue(source)

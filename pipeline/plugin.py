@@ -23,6 +23,7 @@ from pipeline.model import (
     ToldConsent,
 )
 from pipeline.notice import Notices
+from pipeline.reports import Reports
 from pipeline.settings import RateLimit
 from pipeline.subscription import Subscriptions
 from pipeline.visit import Visit
@@ -110,6 +111,10 @@ class Source(Protocol):
     @property
     def notices(self) -> Notices | None:
         """What reads its messages that are about no booking; None where it sends none."""
+
+    @property
+    def reports(self) -> Reports | None:
+        """Where it is asked what was modified; None where it has no such thing."""
 
     def envelope(self, body: bytes) -> Envelope:
         """Read the outside of a message; Unreadable says what is wrong."""

@@ -1,6 +1,7 @@
 """Says how a running daemon is doing."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from pipeline.assembly import Stages
 from pipeline.clock import Clock, iso
@@ -8,7 +9,9 @@ from pipeline.config import Config
 from pipeline.deliver import Deliverer
 from pipeline.estimate import Load, Pace, load, seconds
 from pipeline.lane import LaneState
-from pipeline.outbox import Note, Outbox
+from pipeline.model import Origin
+from pipeline.outbox import Note, Outbox, Sweeps
+from pipeline.runs import run_status
 from pipeline.status import (
     BudgetStatus,
     DestinationStatus,
@@ -47,11 +50,12 @@ class Reporter:
         overview = self._outbox.overview
         sums, due = tally(await overview.counts()), await overview.due(now=self._clock.now())
         blockers, notes = self.blockers(), await self._stages.notebook.read()
+        sources = {name: await self._source(name, notes) for name in self._stages.doors}
         return Status(
             running=True,
             started_at=iso(self._started_at),
             ready=not blockers,
-            reasons=(*blockers, *self._troubles()),
+            reasons=(*blockers, *self._troubles(), *_halted(sources)),
             events=sums.events,
             deliveries=sums.deliveries,
             oldest_waiting_s=await oldest_waiting(overview, self._clock),
@@ -63,7 +67,7 @@ class Reporter:
                 )
                 for name, deliverer in self._stages.deliverers.items()
             },
-            sources={name: self._source(name, notes) for name in self._stages.doors},
+            sources=sources,
         )
 
     def _troubles(self) -> list[str]:
@@ -86,7 +90,7 @@ class Reporter:
             if lookout.trouble
         ]
 
-    def _source(self, name: str, notes: Sequence[Note]) -> SourceStatus:
+    async def _source(self, name: str, notes: Sequence[Note]) -> SourceStatus:
         door, lane = self._stages.doors[name], self._stages.enrichers[name].lane
         state = "limited" if lane.state is LaneState.THROTTLED else str(lane.state)
         if door.key_mismatch:
@@ -100,7 +104,28 @@ class Reporter:
             last_error=lane.last_error,
             calls_this_month=calls_this_month(notes, name, now=self._clock.now()),
             drift=differences(notes, name),
+            **await _runs(self._outbox.sweeps, name),
         )
+
+
+def _halted(sources: Mapping[str, SourceStatus]) -> list[str]:
+    """Tell which reconciliations and backfills do not go on."""
+    return [
+        f"sources.{name}: {run.origin} {run.state}: {run.reason}"
+        for name, source in sources.items()
+        for run in (source.reconcile, source.backfill)
+        if run and run.reason
+    ]
+
+
+async def _runs(sweeps: Sweeps, source: str) -> dict[str, Any]:
+    """Tell of the newest reconciliation and backfill of a source."""
+    done = await sweeps.newest(source, Origin.RECONCILE, done=True)
+    found: dict[str, Any] = {"last_reconcile_at": iso(done.updated_at) if done else None}
+    for origin in (Origin.RECONCILE, Origin.BACKFILL):
+        run = await sweeps.newest(source, origin)
+        found[origin.value] = run and run_status(run)
+    return found
 
 
 def _destination(deliverer: Deliverer, waiting: int, due: Load) -> DestinationStatus:

@@ -63,6 +63,32 @@ class Difference(Struct, frozen=True, kw_only=True):
         return f"{self.what} {self.field}" + (f" ({self.type})" if self.type else "")
 
 
+class RunStatus(Struct, frozen=True, kw_only=True):
+    """How far a reconciliation or a backfill is, and what it has found."""
+
+    id: int
+    source: str
+    origin: str
+    #: The venue's own days.
+    since: str
+    until: str
+    guests_only: bool
+    dry_run: bool
+    state: str
+    reason: str | None
+    #: The day that is read next, while it goes on.
+    day: str
+    #: How much of it is done, from 0 to 1.
+    done: float
+    seen: int
+    known: int
+    taken_in: int
+    #: By reason.
+    not_sendable: Mapping[str, int]
+    started_at: str
+    updated_at: str
+
+
 class SourceStatus(Struct, frozen=True, kw_only=True):
     """How a source is doing."""
 
@@ -72,7 +98,11 @@ class SourceStatus(Struct, frozen=True, kw_only=True):
     webhook: str = "unknown"
     #: What was found at the last look, where all was not well.
     webhook_note: str | None = None
+    #: When a reconciliation came to its end last.
     last_reconcile_at: str | None = None
+    #: The newest of each.
+    reconcile: RunStatus | None = None
+    backfill: RunStatus | None = None
     last_error: str | None = None
     #: Requests in this month, of UTC.
     calls_this_month: int = 0

@@ -10,6 +10,7 @@ from contextlib import suppress
 
 from pipeline import __version__
 from pipeline.cli import (
+    backfill,
     backup,
     check,
     demo,
@@ -20,6 +21,7 @@ from pipeline.cli import (
     sandbox,
     simulate,
     status,
+    sweeps,
     venues,
     webhooks,
 )
@@ -65,6 +67,8 @@ _COMMANDS: Sequence[Callable[[Commands], None]] = (
     status.add,
     explain.add,
     records.add,
+    sweeps.add,
+    backfill.add,
     backup.add,
     sandbox.add,
     simulate.add,

@@ -26,6 +26,7 @@ from pipeline.outbox.held import is_held
 from pipeline.outbox.sqlite import read_outbox
 from pipeline.status import (
     Difference,
+    RunStatus,
     SourceStatus,
     Status,
     calls_this_month,
@@ -182,7 +183,17 @@ def _peers(found: Status) -> Table:
         calls = f"{source.calls_this_month:,} calls this month"
         last = f"webhook {source.webhook}, last event: {heard}" if _was_told(found) else ""
         shown.add_row(name, _state(source.state), "", calls, last)
+        for run in (source.reconcile, source.backfill):
+            if run is not None:
+                shown.add_row("", "", "", "", _run(run))
     return shown
+
+
+def _run(run: RunStatus) -> str:
+    """Tell how far a reconciliation or a backfill is."""
+    how = "done" if run.state == "done" else f"{run.state} at {run.day}"
+    why = f": {escape(run.reason)}" if run.reason else ""
+    return f"{run.origin} {run.since} to {run.until} {how}{why}, {run.taken_in:,} taken in"
 
 
 def _state(state: str) -> str:

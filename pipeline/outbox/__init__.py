@@ -7,8 +7,9 @@ transaction. All times are integer microseconds (`clock.py`).
 """
 
 from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from datetime import date
 from enum import StrEnum
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 from msgspec import Struct
 
@@ -25,6 +26,7 @@ from pipeline.model import (
     Guest,
     GuestConsent,
     Minor,
+    Origin,
     Outcome,
     Product,
     Receipt,
@@ -32,6 +34,7 @@ from pipeline.model import (
     ToldGuest,
 )
 from pipeline.plugin import VenueDetails
+from pipeline.reports import Report
 from pipeline.seal import Seal
 
 #: Microseconds for which attempts are kept at least, whatever `keep`: the longest allowance's
@@ -307,6 +310,66 @@ class Standing(Struct, frozen=True, kw_only=True):
     held: bool = False
     #: Which part of its class goes before it.
     part: float = 0.0
+
+
+class Asked(Struct, frozen=True, kw_only=True):
+    """What is to be swept: from the first day to the last, both included, as the venue has them."""
+
+    #: RECONCILE or BACKFILL.
+    origin: Origin
+    since: date
+    until: date
+    #: Of a backfill: customers, whether they have booked or not, and no bookings.
+    guests_only: bool = False
+    #: Only count what would be taken in.
+    dry_run: bool = False
+
+
+class RunState(StrEnum):
+    """Where a sweep is; the last two are ends."""
+
+    RUNNING = "running"
+    #: It goes on by itself when the reason is over.
+    STOPPED = "stopped"
+    DONE = "done"
+    FAILED = "failed"
+
+
+class Place(Struct, frozen=True, kw_only=True):
+    """The page that a sweep reads next."""
+
+    day: date
+    report: Report
+    page: int = 1
+    #: Rows of the report when a page of it was read last; None before its first, or uncounted.
+    rows: int | None = None
+
+
+class Sums(Struct, frozen=True, kw_only=True):
+    """What a sweep has found: all that was seen is one of the others."""
+
+    seen: int = 0
+    known: int = 0
+    taken_in: int = 0
+    #: How many cannot be sent, by reason.
+    unsendable: dict[str, int] = {}
+
+
+class Run(Struct, frozen=True, kw_only=True):
+    """A sweep of one source's reports, and how far it is."""
+
+    id: int
+    source: str
+    asked: Asked
+    state: RunState
+    #: Why it is stopped or has failed.
+    reason: str | None = None
+    place: Place
+    sums: Sums = Sums()
+    #: See `Sweeps.watermark`; None until it is done.
+    watermark: date | None = None
+    started_at: int
+    updated_at: int
 
 
 class Changed(Struct):
@@ -695,6 +758,42 @@ class Products(Protocol):
         """Keep what was fetched, and what it names no more too; tell how many are new or differ."""
 
 
+class Sweeps(Protocol):
+    """What reconciliation and backfill need: their runs, and what is known already."""
+
+    async def begin(self, source: str, asked: Asked, first: Report, *, now: int) -> Run:
+        """Note a run that is to be made."""
+
+    async def keep(self, run: Run, *, now: int) -> None:
+        """Note how far a run is."""
+
+    async def run(self, number: int) -> Run | None:
+        """Give a run."""
+
+    async def unfinished(self, source: str) -> Run | None:
+        """Give the run of a source that goes on first, of those RUNNING or STOPPED.
+
+        That is the oldest; but a backfill takes days, so each reconciliation goes before it.
+        """
+
+    async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
+        """Give the newest run that took in, or that has done so."""
+
+    async def alike(self, source: str, asked: Asked) -> Run | None:
+        """Give the newest run that was asked for in the same way, its last day aside."""
+
+    async def watermark(self, source: str) -> date | None:
+        """Tell up to which day reconciliation has read everything; None before its first run."""
+
+    async def begun(self) -> int | None:
+        """Tell when the first event was received; None when there is none."""
+
+    async def as_of(
+        self, source: str, kind: Literal["booking", "guest", "minor"], keys: Collection[str]
+    ) -> Mapping[str, int]:
+        """Tell as of when these subjects are known; those that are not are left out."""
+
+
 class Outbox(Protocol):
     """The whole of it; entered once, and closed by leaving."""
 
@@ -711,6 +810,7 @@ class Outbox(Protocol):
     overview: Overview
     records: Records
     repair: Repair
+    sweeps: Sweeps
     times: Times
     products: Products
     noted: Noted

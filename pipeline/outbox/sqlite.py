@@ -26,6 +26,7 @@ from pipeline.outbox import (
     Products,
     Records,
     Repair,
+    Sweeps,
     Times,
     Unconfigured,
     Visits,
@@ -54,6 +55,7 @@ from pipeline.outbox.products import SqliteProducts, known_products
 from pipeline.outbox.query import rows
 from pipeline.outbox.records import SqliteRecords
 from pipeline.outbox.repair import SqliteRepair
+from pipeline.outbox.sweeps import SqliteSweeps
 from pipeline.outbox.times import SqliteTimes
 from pipeline.outbox.visits import SqliteVisits
 from pipeline.outbox.writer import Writer
@@ -128,6 +130,7 @@ class SqliteOutbox:
     overview: Overview
     records: Records
     repair: Repair
+    sweeps: Sweeps
     times: Times
     products: Products
     noted: Noted
@@ -155,6 +158,7 @@ class SqliteOutbox:
         self.overview = SqliteOverview(readers)
         self.records = SqliteRecords(readers)
         self.repair = SqliteRepair(writer)
+        self.sweeps = SqliteSweeps(writer, readers)
         self.times = SqliteTimes(writer, readers)
         self.products = SqliteProducts(writer, readers)
         self.noted = SqliteNoted(writer, readers)

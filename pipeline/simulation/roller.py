@@ -11,6 +11,7 @@ from pipeline.errors import Unreachable, Unreadable
 from pipeline.findings import Finding
 from pipeline.model import Action, Booking, Envelope, Event, Guest, Kind
 from pipeline.plugin import ListedVenue, VenueDetails
+from pipeline.reports import Reports
 from pipeline.simulation.network import Latency, Outages
 
 VENUE = VenueDetails(timezone="Europe/London", currency="GBP", country="GB")
@@ -49,6 +50,11 @@ class SimulatedRoller:
     @property
     def subscriptions(self) -> None:
         """Its webhooks come by themselves."""
+
+    @property
+    def reports(self) -> Reports | None:
+        """There are none."""
+        return None
 
     def message(self, number: int, booking: Booking, action: Action, *, now: int) -> bytes:
         """Change a booking, and give the webhook that tells of it."""

@@ -1,6 +1,7 @@
 """Runs the benchmarks and prints their table; exits 1 when a target is missed.
 
     python -m tests.benchmarks [answering] [standing] [desk] [allowance] [truth]
+                               [sweeping]
 
 Files go to a temporary folder ($TMPDIR names another place). How fast that disk flushes is part of
 the result, so it is printed too; a folder in memory makes all of it look too good.
@@ -13,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from tests.benchmarks import allowance, answering, desk, standing, truth
+from tests.benchmarks import allowance, answering, desk, standing, sweeping, truth
 from tests.benchmarks.table import Line, shown
 
 _PARTS = {
@@ -22,6 +23,7 @@ _PARTS = {
     "desk": desk.measure,
     "allowance": allowance.measure,
     "truth": truth.measure,
+    "sweeping": sweeping.measure,
 }
 
 _FLUSHES = 50

@@ -344,8 +344,8 @@ async def test_a_running_daemon_tells_and_repairs(
         assert status.reasons[0].startswith("sources.leeds: ")
         assert (await source.status()).webhook_note
         await here.book(booking={})
-        await here.settled()
-        assert here.rows(_DONE) == [(2,)]
+        # The one in between too, which is asked for.
+        await until(lambda: here.rows(_DONE) == [(3,)])
         assert await source.enabled() == ['pipeline_source_webhook_enabled{source="leeds"} 1.0']
         await roller.change(number, url, enabled=False, authentication={"apiKey": "x"})
         await here.control("roller", "permissions", {"missing": ["PUT /webhooks"]})
@@ -379,8 +379,7 @@ async def test_what_roller_gave_up_while_the_daemon_was_away_is_found_after_the_
             await source.looks()
             assert (await roller.only())["enabled"]
             await here.book(booking={})
-            await here.settled()
-    assert here.rows(_DONE) == [(2,)]
+            await until(lambda: here.rows(_DONE) == [(3,)])
 
 
 async def test_the_errand_runs_by_itself(here: World) -> None:

@@ -69,6 +69,9 @@ async def _commands(here: World) -> None:
         ["status"],
         ["events", "list"],
         ["deliveries", "list"],
+        ["reconcile", "--json"],
+        ["backfill", "--since", "2026-01-01", "--until", "2026-01-02", "--dry-run"],
+        ["backfill", "--since", "2026-01-01", "--until", "2026-01-02", "--guests-only", "--yes"],
         ["webhooks", "list"],
         ["webhooks", "list", "--json"],
         ["webhooks", "register", "--url", f"http://{here.listen}"],
@@ -110,8 +113,13 @@ async def test_no_surface_shows_a_person_or_a_secret(
             customers = {"customer": {"events": ["Created"]}}
             await Holder(here).add("http://127.0.0.1:9/Markerpath?Markerkey", webhooks=customers)
             assert await call(here.config.server, "POST", "/api/sources/leeds/look", body={})
+            # Of these, no webhook tells.
+            await here.book(booking={"customerId": customer, **_BOOKING}, send=False)
+            await here.control("roller", "waivers", {"guest": _GUEST, "minors": 1, "send": False})
+            await asyncio.to_thread(main, ["reconcile", "--config", str(here.path)])
             await here.settled()
             said = await _said(here)
+            said["sweep"] = repr(here.rows("SELECT * FROM sweep"))
             await _commands(here)
         found = capsys.readouterr()
         said |= {"stdout": found.out, "stderr": found.err}

@@ -2,6 +2,7 @@
 
 import re
 import sqlite3
+from datetime import date
 from pathlib import Path
 
 from pipeline.model import (
@@ -12,13 +13,15 @@ from pipeline.model import (
     Guest,
     GuestConsent,
     Minor,
+    Origin,
     Outcome,
     Phase,
     Product,
     ToldGuest,
 )
-from pipeline.outbox import Hearer, Learnt, Note, Pick, Reading, VisitDue
+from pipeline.outbox import Asked, Hearer, Learnt, Note, Pick, Reading, VisitDue
 from pipeline.outbox.sqlite import SqliteOutbox
+from pipeline.reports import Report
 from tests.outbox.support import (
     BOOKING,
     GUEST,
@@ -35,7 +38,7 @@ from tests.outbox.support import (
 
 #: Tables that grow; their partial indexes of what is under way or parked may be read whole.
 _WHOLE = re.compile(
-    r"SCAN (event|delivery|attempt|subject|told|[a-z])\b(?! USING (COVERING )?INDEX "
+    r"SCAN (event|delivery|attempt|subject|sweep|told|[a-z])\b(?! USING (COVERING )?INDEX "
     r"(event_processing|delivery_sending|delivery_failed|attempt_open|event_parked|delivery_parked))"
 )
 
@@ -108,6 +111,7 @@ async def _everything(outbox: SqliteOutbox) -> None:
     note = Note(source="leeds", what="drift", name="x", n=1, first_at=T0, last_at=T0)
     await outbox.noted.add([note, note], most=1, rest="y")
     await outbox.noted.all()
+    await _swept(outbox)
     await outbox.shed(before=T0, attempts_before=T0)
     await _told_beside_bookings(outbox)
 
@@ -137,6 +141,21 @@ async def _told_beside_bookings(outbox: SqliteOutbox) -> None:
     )
     await outbox.deliveries.settle(event, [], visits=[due, due], now=T0)
     await outbox.people.erase("leeds", "c", "gone", now=T0)
+
+
+async def _swept(outbox: SqliteOutbox) -> None:
+    """Do all that reconciliation does."""
+    day, sweeps = date(2026, 10, 5), outbox.sweeps
+    asked = Asked(origin=Origin.RECONCILE, since=day, until=day)
+    run = await sweeps.begin("leeds", asked, Report.WAIVERS, now=T0)
+    await sweeps.keep(run, now=T0)
+    await sweeps.run(run.id)
+    await sweeps.unfinished("leeds")
+    await sweeps.newest("leeds", Origin.RECONCILE)
+    await sweeps.alike("leeds", asked)
+    await sweeps.watermark("leeds")
+    await sweeps.begun()
+    await sweeps.as_of("leeds", "booking", ["a", "b"])
 
 
 async def _looked_at(outbox: SqliteOutbox) -> None:

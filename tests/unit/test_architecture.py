@@ -27,6 +27,7 @@ _PLUGIN_KIT = (
     "pipeline.notice",
     "pipeline.plugin",
     "pipeline.redact",
+    "pipeline.reports",
     "pipeline.settings",
     "pipeline.subscription",  # what a source says of its webhooks
     "pipeline.visit",
@@ -140,6 +141,8 @@ _ONLY = [
             "pipeline.model",
             "pipeline.outbox",
             "pipeline.plugin",
+            # what a sweep reads next
+            "pipeline.reports",
             "pipeline.seal",
         ),
         why="the outbox serves the stages and knows none of them",
@@ -191,6 +194,7 @@ _ONLY_BY = [
                 "ledger",
                 "told",
                 "restored",
+                "sweeps",
                 "times",
                 "writer",
             )

@@ -481,10 +481,7 @@ def test_what_is_given_and_has_no_effect_yet_is_warned_of(loaded: Loader) -> Non
     warned = [warning.partition(": ") for warning in loaded(_WHOLE).warnings()]
     assert [(path, sentence) for path, _, sentence in warned if path != "alerts"] == [
         (path, "has no effect in this version")
-        for path in (
-            "sources.leeds.reconcile",
-            "destinations.stampede.registration_path",
-        )
+        for path in ("destinations.stampede.registration_path",)
     ]
 
 

@@ -111,6 +111,8 @@ CREATE TABLE sweep (
     since      TEXT    NOT NULL,
     until      TEXT    NOT NULL,
     guests_only INTEGER NOT NULL DEFAULT 0 CHECK (guests_only IN (0, 1)),
+    -- It only counts what would be taken in.
+    dry_run    INTEGER NOT NULL DEFAULT 0 CHECK (dry_run IN (0, 1)),
     state      TEXT    NOT NULL CHECK (state IN ('running', 'done', 'stopped', 'failed')),
     -- Why it stopped or failed.
     reason     TEXT,
@@ -118,16 +120,21 @@ CREATE TABLE sweep (
     day        TEXT    NOT NULL,
     feed       TEXT    NOT NULL,
     page       INTEGER NOT NULL,
+    -- Rows that the feed had on that day when a page of it was read last: if they have become fewer,
+    -- what is behind has moved up. NULL before its first page.
+    row_count  INTEGER,
     seen       INTEGER NOT NULL DEFAULT 0,
     known      INTEGER NOT NULL DEFAULT 0,
     taken_in   INTEGER NOT NULL DEFAULT 0,
     -- JSON: how many cannot be sent, by reason.
     unsendable TEXT    NOT NULL DEFAULT '{}',
+    -- The last day up to which the source has been read whole, once this run was done.
+    watermark  TEXT,
     started_at INTEGER NOT NULL,
     updated_at INTEGER NOT NULL
 ) STRICT;
 -- A run through what a source says has changed, in order to find what no webhook has told.
-CREATE INDEX sweep_source ON sweep (source, origin, state, until);
+CREATE INDEX sweep_source ON sweep (source, origin, state);
 
 CREATE TABLE noted (
     source   TEXT    NOT NULL,

@@ -13,6 +13,7 @@ from pipeline.flight import SharedFetch
 from pipeline.model import Booking, Envelope, Event, Guest, Kind
 from pipeline.notice import Notices, Redeemed, Waived
 from pipeline.plugin import AccessToken, Call, ListedVenue, Reply, Session, VenueDetails
+from pipeline.reports import Reports
 from pipeline.sources.roller.catalogue import RollerCatalogue
 from pipeline.sources.roller.drift import RollerDrift
 from pipeline.sources.roller.examination import Examination
@@ -25,6 +26,7 @@ from pipeline.sources.roller.messages import (
     read_search,
 )
 from pipeline.sources.roller.notices import read_customer, read_redeemed, read_waived, shrink
+from pipeline.sources.roller.reports import RollerReports
 from pipeline.sources.roller.settings import RollerSettings
 from pipeline.sources.roller.subscriber import Subscriber
 from pipeline.sources.roller.venue import read_listed_venue, read_venue
@@ -65,12 +67,18 @@ class Roller:
         self._session = session
         self._token_fetch = SharedFetch()
         self.drift = RollerDrift()
+        self._reports = RollerReports(self)
 
     @property
     def catalogue(self) -> Catalogue | None:
         """Where its products are asked for, unless the configuration says "off"."""
         every = self._settings.products
         return RollerCatalogue(self, every, self.drift) if every else None
+
+    @property
+    def reports(self) -> Reports | None:
+        """Where it is asked what was modified: the Reporting API."""
+        return self._reports
 
     @property
     def subscriptions(self) -> Subscriptions:

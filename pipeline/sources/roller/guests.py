@@ -21,6 +21,8 @@ class _Guest(Struct, frozen=True, rename="camel"):
     last_name: Any = None
     email: Any = None
     phone: Any = None
+    #: The phone's name in reports.
+    contact_number: Any = None
     date_of_birth: Any = None
     gender: Any = None
 
@@ -48,7 +50,7 @@ def read_guest(customer: str, body: bytes) -> Guest | None:
         first=_text(found.first_name),
         last=_text(found.last_name),
         email=_text(found.email),
-        phone=_text(found.phone),
+        phone=_text(found.phone) or _text(found.contact_number),
         gender=_GENDERS.get((_text(found.gender) or "").lower()),
         born=_day(found.date_of_birth),
         consent=GuestConsent(

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from datetime import time
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
@@ -75,6 +76,11 @@ class DailyAt(str):
             raise ValueError(msg)
         return cls(raw)
 
+    @property
+    def of_day(self) -> time | None:
+        """The time of day; None when it is off."""
+        return None if self == "off" else time.fromisoformat(self)
+
 
 class Every(float):
     """An interval in seconds, or "off" (0)."""
@@ -105,8 +111,7 @@ class RollerSettings(Struct, frozen=True, kw_only=True):
 
     def unused(self) -> Iterator[str]:
         """Name what has no effect in this version, if it is given."""
-        if self.reconcile != "off":
-            yield "reconcile"
+        yield from ()
 
     def problems(self) -> Iterator[tuple[str, str]]:
         """Tell what does not fit together, as (path below here, sentence); see `config.py`."""

@@ -1,0 +1,41 @@
+"""Shows people how far a reconciliation or a backfill is."""
+
+from pipeline.clock import iso
+from pipeline.days import DAY
+from pipeline.outbox import Run, RunState
+from pipeline.status import RunStatus
+from pipeline.sweep import reports_of
+
+
+def run_status(run: Run) -> RunStatus:
+    """Say it in the words of the status document."""
+    asked, sums = run.asked, run.sums
+    return RunStatus(
+        id=run.id,
+        source=run.source,
+        origin=asked.origin.value,
+        since=asked.since.isoformat(),
+        until=asked.until.isoformat(),
+        guests_only=asked.guests_only,
+        dry_run=asked.dry_run,
+        state=run.state.value,
+        reason=run.reason,
+        day=run.place.day.isoformat(),
+        done=round(_done(run), 3),
+        seen=sums.seen,
+        known=sums.known,
+        taken_in=sums.taken_in,
+        not_sendable=sums.unsendable,
+        started_at=iso(run.started_at) or "",
+        updated_at=iso(run.updated_at) or "",
+    )
+
+
+def _done(run: Run) -> float:
+    """Tell how much is done, by its days, and the reports of one; pages do not tell beforehand."""
+    if run.state is RunState.DONE:
+        return 1.0
+    asked, reports = run.asked, reports_of(run.asked)
+    days = (asked.until - asked.since) // DAY + 1
+    of_day = reports.index(run.place.report) / len(reports)
+    return ((run.place.day - asked.since) // DAY + of_day) / days

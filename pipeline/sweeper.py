@@ -1,0 +1,258 @@
+"""Finds what no webhook has told: once a day, after a gap, and when somebody asks for it.
+
+The outbox holds the runs that are to be made, so that one goes on where it was, after a crash too.
+"""
+
+from collections.abc import Callable
+from datetime import date, time
+from zoneinfo import ZoneInfo
+
+import msgspec
+
+from pipeline.clock import SECOND
+from pipeline.days import DAY, day_of, last_at, next_at
+from pipeline.errors import Failure, PipelineError, Retry, Unauthorized
+from pipeline.fetch import Fetcher
+from pipeline.means import Means
+from pipeline.model import Origin
+from pipeline.outbox import Asked, Run, RunState
+from pipeline.room import Room
+from pipeline.sweep import Sweep, reports_of
+
+#: Seconds until it is looked again whether there is room, and whether what failed works again.
+_CROWDED = 2.0
+_NO_ROOM = 60.0
+_AGAIN = 300.0
+
+#: Nothing is due by the clock: an hour is soon enough to look again.
+_NEVER = 3600.0
+
+#: What reports are asked for is no longer ago than this, which a mistyped year would be.
+_FIRST_DAY = date(2010, 1, 1)
+
+_OPEN = {RunState.RUNNING, RunState.STOPPED}
+
+_replace = msgspec.structs.replace
+
+
+class Wrong(PipelineError):
+    """What is asked for makes no sense; the text says why."""
+
+
+class Sweeper:
+    """The errand of one source."""
+
+    def __init__(
+        self,
+        source: str,
+        sweep: Sweep,
+        *,
+        daily: time | None,
+        room: Room,
+        fetcher: Fetcher,
+        means: Means,
+        taken_in: Callable[[], None],
+    ) -> None:
+        self.name = f"reconciliation of {source}"
+        self.source = source
+        #: Called when a run is to be made: whoever carries the errand out should look.
+        self.ring: Callable[[], None] = lambda: None
+        self._sweep = sweep
+        self._daily = daily
+        self._room = room
+        self._fetcher = fetcher
+        self._gatherer = means.gatherer
+        self._sweeps = means.outbox.sweeps
+        self._clock = means.clock
+        self._log = means.log
+        self._taken_in = taken_in
+        self._started_at = self._clock.now()
+        self._may_ask = False
+        self._gap: int | None = None
+
+    async def once(self) -> float:
+        """Make the runs that are due, and give the seconds until there may be one."""
+        if not await self._is_placed():
+            return _NEVER
+        zone = await self._zone()
+        while True:
+            await self._begin_gap(zone)
+            await self._begin_daily(zone)
+            run = await self._sweeps.unfinished(self.source)
+            if run is None:
+                break
+            if not run.asked.dry_run and await self._room.is_crowded(self.source):
+                return _CROWDED
+            _, pause = await self._step(run, zone)
+            if pause is not None:
+                return pause
+        if self._daily is None:
+            return _NEVER
+        now = self._clock.now()
+        return (next_at(self._daily, zone, now=now) - now) / SECOND
+
+    def request(self, since: int) -> None:
+        """Reconcile from this moment on, in microseconds: there may be a gap."""
+        self._gap = since if self._gap is None else min(self._gap, since)
+        self.ring()
+
+    async def begin(
+        self,
+        origin: Origin,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        guests_only: bool = False,
+        dry_run: bool = False,
+    ) -> Run:
+        """Have a run made, or go on with one that was asked for in the same way.
+
+        Raises Wrong when such a run makes no sense.
+        """
+        asked = await self.plan(
+            origin, since=since, until=until, guests_only=guests_only, dry_run=dry_run
+        )
+        run = await self._same(asked, until) or await self._sweeps.begin(
+            self.source, asked, reports_of(asked)[0], now=self._clock.now()
+        )
+        self.ring()
+        return run
+
+    async def plan(
+        self,
+        origin: Origin,
+        *,
+        since: date | None = None,
+        until: date | None = None,
+        guests_only: bool = False,
+        dry_run: bool = False,
+    ) -> Asked:
+        """Say which days a run would read; raises Wrong when it makes no sense.
+
+        Without `since` it begins where everything was read last; without `until` it ends today.
+        """
+        today = day_of(self._clock.now(), await self._zone())
+        first = since or await self._unread_since(today)
+        last = until or today
+        if last > today:
+            raise Wrong(f"until: {last} is still to come at {self.source}, where it is {today}")
+        if first > last:
+            raise Wrong(f"since: {first} is after {last}")
+        if first < _FIRST_DAY:
+            raise Wrong(f"since: {first} is before {_FIRST_DAY}")
+        return Asked(
+            origin=origin, since=first, until=last, guests_only=guests_only, dry_run=dry_run
+        )
+
+    async def carry_out(self, run: Run, told: Callable[[Run], None]) -> Run:
+        """Make a run at once, on an outbox that no daemon works on, until it ends or must wait."""
+        zone = await self._zone()
+        while run.state in _OPEN:
+            run, pause = await self._step(run, zone)
+            told(run)
+            if pause is not None:
+                break
+        return run
+
+    async def _same(self, asked: Asked, until: date | None) -> Run | None:
+        """Find the run that is to be gone on with, if there is one."""
+        run = await self._sweeps.alike(self.source, asked)
+        if run is None or run.state is RunState.DONE:
+            return None
+        if asked.origin is Origin.BACKFILL:
+            if until is not None and run.asked.until != until:
+                return None
+            if run.state is RunState.FAILED:
+                run = _replace(run, state=RunState.RUNNING, reason=None)
+                await self._sweeps.keep(run, now=self._clock.now())
+            return run
+        # Only one that has not begun its last day yet finds all that has happened until now.
+        is_ahead = run.state in _OPEN and run.place.day < asked.until == run.asked.until
+        return run if is_ahead else None
+
+    async def _step(self, run: Run, zone: ZoneInfo) -> tuple[Run, float | None]:
+        """Go a page further; give the pause that is needed if it cannot."""
+        if not run.asked.dry_run and (why := await self._room.lack()):
+            return await self._halt(run, RunState.STOPPED, why), _NO_ROOM
+        if run.state is RunState.STOPPED:
+            run = _replace(run, state=RunState.RUNNING, reason=None)
+        taken_in = run.sums.taken_in
+        try:
+            run = await self._sweep.step(run, zone)
+        except Unauthorized as exc:
+            return await self._halt(run, RunState.FAILED, exc.reason), None
+        except Retry as exc:
+            halted = await self._halt(run, RunState.STOPPED, exc.reason)
+            return halted, max(exc.after or _AGAIN, _NO_ROOM)
+        except Failure as exc:
+            return await self._halt(run, RunState.FAILED, exc.reason), None
+        if run.sums.taken_in > taken_in:
+            self._taken_in()
+        return run, None
+
+    async def _halt(self, run: Run, state: RunState, reason: str) -> Run:
+        if (run.state, run.reason) != (state, reason):
+            self._log.warning(
+                "stopped" if state is RunState.STOPPED else "failed",
+                errand=self.name,
+                reason=reason,
+            )
+        run = _replace(run, state=state, reason=reason)
+        await self._sweeps.keep(run, now=self._clock.now())
+        return run
+
+    async def _begin_gap(self, zone: ZoneInfo) -> None:
+        """Begin the run that a gap wants; were it lost in a crash, the next daily one would do."""
+        if self._gap is None:
+            return
+        since = day_of(self._gap, zone)
+        today = day_of(self._clock.now(), zone)
+        await self.begin(Origin.RECONCILE, since=min(max(since, _FIRST_DAY), today))
+        self._gap = None
+
+    async def _begin_daily(self, zone: ZoneInfo) -> None:
+        """Begin the run of the day when its hour has come, or was missed."""
+        if self._daily is None:
+            return
+        now = self._clock.now()
+        due = last_at(self._daily, zone, now=now)
+        newest = await self._sweeps.newest(self.source, Origin.RECONCILE)
+        if newest is None:
+            # Before there was anything here, no hour can have been missed.
+            since = min(self._started_at, await self._sweeps.begun() or now)
+        else:
+            since = newest.started_at
+        if since < due:
+            await self.begin(Origin.RECONCILE)
+
+    async def _unread_since(self, today: date) -> date:
+        """Give the first day that is to be read: the last one that was read whole, once more.
+
+        What was modified while it was read may have been missed, or not have been reported yet.
+        """
+        watermark = await self._sweeps.watermark(self.source)
+        return today - DAY if watermark is None else min(watermark, today)
+
+    async def _is_placed(self) -> bool:
+        """Tell whether the venue's time zone is known, or worth a request of our own.
+
+        The first event has the venue asked for, so a start leaves it to that.
+        """
+        may_ask, self._may_ask = self._may_ask, True
+        if may_ask or self._gap is not None or await self._gatherer.timezone(self.source):
+            return True
+        return await self._sweeps.unfinished(self.source) is not None
+
+    async def _zone(self) -> ZoneInfo:
+        """Give the venue's time zone, by which reports are cut."""
+        name = await self._gatherer.timezone(self.source)
+        if name is None:
+            await self._fetcher.venue()
+            name = await self._gatherer.timezone(self.source)
+        if name is None:
+            msg = (
+                "the source does not tell the venue's timezone, by which its reports are cut: "
+                f"set timezone in [sources.{self.source}]"
+            )
+            raise PipelineError(msg)
+        return ZoneInfo(name)

@@ -1,0 +1,89 @@
+"""What no webhook told is told all the same, behind everything that one did tell."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from tests.e2e.world import World, equations, newest_truth, told
+from tests.waiting import until
+
+_TODAY = datetime.now(UTC).date()
+
+
+async def reconcile(here: World, path: str = "reconcile", **asked: object) -> Any:
+    """Have the daemon reconcile, and wait until all is delivered."""
+    url = f"http://{here.admin}/api/{path}"
+    async with here.http.post(url, json=asked) as response:
+        assert response.status == 200, await response.text()
+        runs = (await response.json())["begun"]
+
+    async def is_done() -> bool:
+        url = f"http://{here.admin}/api/reconcile"
+        found = [await _json(here, f"{url}/{run['id']}") for run in runs]
+        return all(one["state"] == "done" for one in found)
+
+    await until(is_done)
+    status = await here.settled()
+    equations(status)
+    return status
+
+
+async def _json(here: World, url: str) -> Any:
+    async with here.http.get(url) as response:
+        return await response.json()
+
+
+async def test_what_is_found_goes_last_but_an_opt_out_first(here: World) -> None:
+    """A year's past must hold up no new booking, and it must hold up no opt-out."""
+    async with here.running():
+        customer = await here.guest(email="anna@example.com", acceptMarketing=True)
+        made = await here.book(booking={"customerId": customer, "status": "PendingPayment"})
+        await here.settled()
+        change = {"guest": {"acceptMarketing": False}, "customerId": customer, "send": False}
+        await here.control("roller", "guests", change)
+        booking = {"uniqueId": made["booking"]["uniqueId"], "status": "Paid"}
+        await here.book(booking=booking, send=False)
+        await here.book(booking={"customerId": customer}, send=False)
+        await reconcile(here)
+        sql = """SELECT d.kind, d.priority FROM deliveries AS d JOIN events AS e ON e.id = d.event
+                 WHERE e.origin = 'reconcile' AND e.kind = 'booking'"""
+        found = here.rows(sql)
+        assert {priority for kind, priority in found if kind != "consent"} == {6}
+        assert {priority for kind, priority in found if kind == "consent"} == {1}
+        assert len([kind for kind, _ in found if kind == "booking"]) == 2
+        stampede = await here.state("stampede")
+        assert told(stampede) == newest_truth(await here.state("roller"))
+        [guest] = stampede["guests"]
+        assert not guest["email_opt_in"]
+
+
+async def test_what_is_known_costs_no_further_call(here: World) -> None:
+    """Calls are counted by the month; a quiet night is three reports a day and nothing else."""
+    async with here.running():
+        await here.play(bookings=5, updates=5, cancellations=1)
+        await here.settled()
+        before = len(await here.requests("roller"))
+        status = await reconcile(here)
+        run = status.sources["leeds"].reconcile
+        assert (run.taken_in, run.known) == (0, run.seen)
+        assert run.seen > 0
+        later = (await here.requests("roller"))[before:]
+        assert {one["path"] for one in later} == {
+            "/data/bookingitems", "/data/customers", "/data/signedwaivers",
+        }  # fmt: skip
+        since = (_TODAY - timedelta(days=1)).isoformat()
+        assert (run.since, run.until) == (since, _TODAY.isoformat())
+
+
+async def test_a_booking_that_is_known_by_the_time_is_not_asked_for(here: World) -> None:
+    """Its late webhook was before us."""
+    async with here.running():
+        made = await here.book(send=False)
+        async with here.http.post(f"{here.sandbox.roller}/_sandbox/faults", json={
+            "rate": 1.0, "kind": "500", "path": "/guests", "count": 3,
+        }) as response:  # fmt: skip
+            assert response.status == 200
+        await reconcile(here)
+        sql = "SELECT state FROM events WHERE booking = ?"
+        assert here.rows(sql, made["booking"]["uniqueId"]) == [("done",)]
+        asked = [one["path"] for one in await here.requests("roller")]
+        assert asked.count(f"/bookings/{made['booking']['uniqueId']}") == 1

@@ -1,0 +1,310 @@
+"""Reconciliation is done daily, after a gap and when it is asked for, and never skips a day."""
+
+import asyncio
+import shutil
+from collections.abc import Sequence
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import pytest
+
+from pipeline.model import Origin
+from pipeline.outbox import RunState
+from pipeline.room import Room
+from pipeline.sweeper import Wrong
+from tests.http.sweeping import Field, field, utc
+from tests.outbox.support import arrival, look
+
+_ITEMS = [{"bookingItemId": 1, "productId": 7, "quantity": 2}]
+_DAILY = "03:30"
+_TODAY = date(2026, 10, 7)
+
+
+def _runs(here: Field) -> Sequence[tuple[Any, ...]]:
+    return look(here.path, "SELECT since, until, state, watermark FROM sweep ORDER BY id")
+
+
+async def _wait(here: Field, *, hours: float = 0.0) -> float:
+    """Let time pass, and the errand look; give the hours that it would wait."""
+    here.clock.advance(hours * 3600)
+    return await here.sweeper.once() / 3600
+
+
+async def _fill(here: Field, source: str) -> None:
+    """Let 500 events of a source wait."""
+    await asyncio.gather(
+        *(here.outbox.intake.accept(arrival(f"m{n}", source=source)) for n in range(500))
+    )
+
+
+async def test_it_is_done_every_day_at_its_hour(tmp_path: Path) -> None:
+    """Yesterday and the day before, and what there is of today."""
+    async with field(tmp_path, now="2026-10-07T12:00:00", daily=_DAILY) as here:
+        assert await _wait(here) == 14.5, "03:30 in British summer time"
+        assert _runs(here) == []
+        assert await _wait(here, hours=14.5) == 24
+        assert await _wait(here, hours=23.9) == pytest.approx(0.1)
+        assert await _wait(here, hours=0.1) == 24
+        assert _runs(here) == [
+            ("2026-10-07", "2026-10-08", "done", "2026-10-07"),
+            ("2026-10-07", "2026-10-09", "done", "2026-10-08"),
+        ]
+
+
+async def test_it_is_done_soon_after_an_hour_that_was_missed(tmp_path: Path) -> None:
+    """The machine was off at night; but before there was anything, nothing was missed."""
+    async with field(tmp_path, now="2026-10-07T12:00:00", daily=_DAILY) as here:
+        await _wait(here)
+        assert _runs(here) == []
+        # Something came in two days before this start.
+        await here.outbox.intake.accept(arrival("m", at=utc("2026-10-05T12:00:00")))
+        await _wait(here)
+        assert [state for _, _, state, _ in _runs(here)] == ["done"]
+        await _wait(here)
+        assert len(_runs(here)) == 1
+
+
+async def test_an_outage_is_caught_up_with_day_by_day(tmp_path: Path) -> None:
+    """From the last day that was read whole, however long ago that is."""
+    async with field(tmp_path, now="2026-10-07T12:00:00", daily=_DAILY) as here:
+        await _wait(here)
+        await _wait(here, hours=15)
+        await here.book(utc("2026-10-09T10:00:00"), customerId=9, items=_ITEMS)
+        await _wait(here, hours=2 * 24)
+        assert _runs(here)[-1] == ("2026-10-07", "2026-10-10", "done", "2026-10-09")
+        assert here.kinds() == {"booking": 1}
+        days = [day for name, day, _ in await here.asked() if name == "bookingitems"]
+        assert days[2:] == [f"2026-10-{day:02}" for day in range(7, 11)]
+
+
+async def test_without_an_hour_it_is_done_only_when_it_is_asked_for(tmp_path: Path) -> None:
+    """`reconcile = "off"`."""
+    async with field(tmp_path) as here:
+        await _wait(here)
+        await _wait(here, hours=48)
+        assert _runs(here) == []
+        await here.sweeper.begin(Origin.RECONCILE)
+        await _wait(here)
+        assert [row[:3] for row in _runs(here)] == [("2026-10-08", "2026-10-09", "done")]
+
+
+async def test_a_gap_is_reconciled_from_its_beginning_on(tmp_path: Path) -> None:
+    """The subscription was off: nobody knows what happened meanwhile."""
+    async with field(tmp_path, timezone="Pacific/Auckland") as here:
+        rung: list[int] = []
+        here.sweeper.ring = lambda: rung.append(1)
+        # It is already the 6th in Auckland.
+        here.sweeper.request(utc("2026-10-05T11:30:00"))
+        assert rung == [1]
+        await _wait(here)
+        assert [row[:3] for row in _runs(here)] == [("2026-10-06", "2026-10-08", "done")]
+
+
+async def test_a_run_that_leaves_out_days_moves_no_watermark(tmp_path: Path) -> None:
+    """What lies between would never be read."""
+    async with field(tmp_path, daily=_DAILY) as here:
+        begin = here.sweeper.begin
+        await begin(Origin.RECONCILE, since=date(2026, 9, 1), until=date(2026, 9, 1))
+        await _wait(here)
+        assert _runs(here)[-1][3] is None
+        await begin(Origin.RECONCILE, since=date(2026, 10, 6))
+        await _wait(here)
+        assert _runs(here)[-1][3] == "2026-10-06"
+        here.clock.advance(10 * 86_400)
+        await begin(Origin.RECONCILE, since=date(2026, 10, 17))
+        newest = await here.outbox.sweeps.unfinished("leeds")
+        assert newest is not None
+        await here.sweeper.carry_out(newest, lambda _: None)
+        assert _runs(here)[-1][3] == "2026-10-06"
+
+
+@pytest.mark.parametrize(
+    ("asked", "sentence"),
+    [
+        ({"since": date(2026, 10, 6), "until": date(2026, 10, 5)}, "since: 2026-10-06 is after"),
+        ({"since": date(2026, 10, 8)}, "since: 2026-10-08 is after 2026-10-07"),
+        ({"until": date(2026, 10, 8)}, "until: 2026-10-08 is still to come at leeds"),
+        ({"since": date(26, 10, 5)}, "since: 0026-10-05 is before 2010-01-01"),
+    ],
+)
+async def test_what_makes_no_sense_is_refused(
+    tmp_path: Path, asked: dict[str, date], sentence: str
+) -> None:
+    """A mistyped year would be a day of requests."""
+    async with field(tmp_path) as here:
+        with pytest.raises(Wrong, match=sentence):
+            await here.sweeper.begin(Origin.RECONCILE, **asked)  # type: ignore[arg-type]
+        assert _runs(here) == []
+
+
+async def test_a_backfill_that_is_asked_for_again_goes_on(tmp_path: Path) -> None:
+    """After a crash, a Ctrl-C, or what made it fail; tomorrow too."""
+    async with field(tmp_path) as here:
+        first = await here.sweeper.begin(Origin.BACKFILL, since=_TODAY)
+        again = await here.sweeper.begin(Origin.BACKFILL, since=_TODAY)
+        assert again.id == first.id
+        failed = msgspec.structs.replace(first, state=RunState.FAILED, reason="x")
+        await here.outbox.sweeps.keep(failed, now=0)
+        here.clock.advance(86_400)
+        again = await here.sweeper.begin(Origin.BACKFILL, since=_TODAY)
+        assert (again.id, again.state, again.reason) == (first.id, RunState.RUNNING, None)
+        for other in ({"guests_only": True}, {"until": date(2026, 10, 8)}, {"dry_run": True}):
+            made = await here.sweeper.begin(Origin.BACKFILL, since=_TODAY, **other)
+            assert made.id > first.id
+        await _wait(here)
+        assert {state for _, _, state, _ in _runs(here)} == {"done"}
+        anew = await here.sweeper.begin(Origin.BACKFILL, since=_TODAY)
+        assert anew.state is RunState.RUNNING
+
+
+async def test_a_reconciliation_that_has_read_today_is_not_taken_for_a_later_one(
+    tmp_path: Path,
+) -> None:
+    """What has happened since is not in it."""
+    async with field(tmp_path) as here:
+        run = await here.sweeper.begin(Origin.RECONCILE)
+        assert (await here.sweeper.begin(Origin.RECONCILE)).id == run.id
+        place = msgspec.structs.replace(run.place, day=run.asked.until)
+        await here.outbox.sweeps.keep(msgspec.structs.replace(run, place=place), now=0)
+        assert (await here.sweeper.begin(Origin.RECONCILE)).id != run.id
+
+
+async def test_nothing_is_taken_in_while_half_of_the_outbox_is_full(tmp_path: Path) -> None:
+    """The other half is for what webhooks tell."""
+    async with field(tmp_path, most=1000) as here:
+        await _fill(here, "york")
+        await here.book(utc("2026-10-06T12:00:00"), customerId=9, items=_ITEMS)
+        await here.sweeper.begin(Origin.RECONCILE)
+        run = await here.ran()
+        assert (run.state, run.reason) == (
+            RunState.STOPPED,
+            "500 events and deliveries wait, half of outbox.max_waiting",
+        )
+        assert await here.asked() == []
+        late = 2 * 10**15
+        for event in await here.outbox.events.claim_due("york", now=late, until=late, limit=2):
+            await here.outbox.deliveries.settle(event, [], now=late)
+        assert (await here.ran()).state is RunState.DONE
+        assert here.kinds()["booking"] == 501
+
+
+async def test_nothing_is_taken_in_while_the_disk_is_almost_full(tmp_path: Path) -> None:
+    """What is left is for what webhooks tell."""
+    async with field(tmp_path) as here:
+        room = Room(here.outbox.overview, here.path, 1000, free=lambda _: 2**30 - 1)
+        assert await room.lack() == "less than 1 GiB is free on the disk of outbox.db"
+        room = Room(here.outbox.overview, here.path, 1000, free=lambda _: 2**30)
+        assert await room.lack() is None
+        free = shutil.disk_usage(tmp_path).free
+        assert Room(here.outbox.overview, here.path, 1000)._free(here.path) == pytest.approx(  # noqa: SLF001
+            free, rel=0.5
+        )
+
+
+async def test_more_is_taken_in_when_what_there_is_has_been_enriched(tmp_path: Path) -> None:
+    """An event that failed would else wait for a backfill of days."""
+    async with field(tmp_path) as here:
+        await _fill(here, "leeds")
+        await here.sweeper.begin(Origin.BACKFILL, since=date(2026, 10, 6))
+        assert await here.sweeper.once() == 2.0
+        assert await here.asked() == []
+        assert [state for _, _, state, _ in _runs(here)] == ["running"]
+
+
+async def test_a_missing_permission_fails_the_run_and_not_the_day_after(tmp_path: Path) -> None:
+    """Each try costs a call; and what was not read is read when it may be."""
+    async with field(tmp_path, now="2026-10-07T12:00:00", daily=_DAILY) as here:
+        await _wait(here)
+        await here.control("permissions", missing=["GET /data/customers"])
+        await _wait(here, hours=15)
+        run = await here.ran()
+        assert run.state is RunState.FAILED
+        assert run.reason is not None
+        assert "403 to /data/customers: the API key lacks the permission" in run.reason
+        await here.control("permissions", missing=[])
+        assert await _wait(here, hours=1) == 22.5
+        await _wait(here, hours=23)
+        assert _runs(here)[-1] == ("2026-10-08", "2026-10-09", "done", "2026-10-08")
+
+
+async def test_a_failure_of_rollers_stops_the_run_for_a_while(tmp_path: Path) -> None:
+    """It goes on where it was, and nothing else notices."""
+    async with field(tmp_path) as here:
+        await here.sweeper.begin(Origin.RECONCILE)
+        await here.control("faults", rate=1.0, kind="500", path="/data/bookingitems", count=1)
+        assert await here.sweeper.once() == 300
+        run = await here.outbox.sweeps.unfinished("leeds")
+        assert run is not None
+        assert (run.state, run.reason) == (RunState.STOPPED, "ROLLER answered 500 to /data")
+        assert (await here.ran()).state is RunState.DONE
+        assert here.stages.enrichers["leeds"].lane.last_error is None
+
+
+async def test_the_venues_zone_is_asked_for_when_nobody_has_told_it(tmp_path: Path) -> None:
+    """Reports are cut by it; but a start leaves the question to the first event."""
+    async with field(tmp_path, timezone=None, daily=_DAILY) as here:
+        assert await here.sweeper.once() == 3600
+        assert await here.outbox.facts.venue("leeds") is None
+        assert await here.sweeper.once() == 14.5 * 3600
+        known = await here.outbox.facts.venue("leeds")
+        assert known is not None
+        assert known.details.timezone == "Europe/London"
+
+
+@pytest.mark.parametrize(
+    ("zone", "now", "moment", "day"),
+    [
+        # The day on which clocks go back has 25 hours, the one on which they go forward 23.
+        ("Europe/London", "2026-10-27T12:00:00", "2026-10-24T23:00:00", "2026-10-25"),
+        ("Europe/London", "2026-10-27T12:00:00", "2026-10-25T23:59:59", "2026-10-25"),
+        ("Europe/London", "2026-10-27T12:00:00", "2026-10-26T00:00:00", "2026-10-26"),
+        ("Europe/London", "2026-03-31T12:00:00", "2026-03-29T22:59:59", "2026-03-29"),
+        ("Europe/London", "2026-03-31T12:00:00", "2026-03-29T23:00:00", "2026-03-30"),
+        ("America/Los_Angeles", "2026-11-03T12:00:00", "2026-11-01T06:59:59", "2026-10-31"),
+        ("America/Los_Angeles", "2026-11-03T12:00:00", "2026-11-02T07:59:59", "2026-11-01"),
+        ("Pacific/Auckland", "2026-04-07T12:00:00", "2026-04-04T10:59:59", "2026-04-04"),
+        ("Pacific/Auckland", "2026-04-07T12:00:00", "2026-04-05T11:59:59", "2026-04-05"),
+        ("Pacific/Kiritimati", "2026-10-07T12:00:00", "2026-10-06T09:59:59", "2026-10-06"),
+    ],
+)
+async def test_what_happens_at_the_edge_of_a_day_is_found_in_it(
+    tmp_path: Path, zone: str, now: str, moment: str, day: str
+) -> None:
+    """By the venue's calendar, west and east of UTC, and when its clocks change."""
+    async with field(tmp_path, now=now, timezone=zone) as here:
+        await here.book(utc(moment), customerId=9, items=_ITEMS)
+        one = date.fromisoformat(day)
+        await here.sweeper.begin(Origin.RECONCILE, since=one, until=one)
+        run = await here.ran()
+        assert (run.state, run.sums.taken_in) == (RunState.DONE, 1)
+
+
+async def test_the_venues_day_has_begun_when_it_has_there(tmp_path: Path) -> None:
+    """Without an end it goes up to today, which is another day elsewhere."""
+    for zone, today in (
+        ("Pacific/Auckland", "2026-10-08"),
+        ("Europe/London", "2026-10-07"),
+        ("America/Los_Angeles", "2026-10-07"),
+    ):
+        folder = tmp_path / today / zone.partition("/")[2]
+        folder.mkdir(parents=True)
+        async with field(folder, timezone=zone) as here:
+            run = await here.sweeper.begin(Origin.RECONCILE)
+            assert run.asked.until.isoformat() == today
+
+
+async def test_a_report_of_each_run_is_logged(tmp_path: Path) -> None:
+    """Whoever reads the log sees whether webhooks get lost."""
+    async with field(tmp_path) as here:
+        await here.book(utc("2026-10-06T12:00:00"), customerId=9, items=_ITEMS)
+        await here.book(utc("2026-10-06T12:00:00"), customerId=None, items=_ITEMS)
+        await here.sweeper.begin(Origin.RECONCILE)
+        await here.ran()
+        [line] = [one for one in here.log() if one["message"] == "reconciled"]
+        facts = {name: line[name] for name in list(line)[3:]}
+        assert facts == {
+            "source": "leeds", "since": "2026-10-06", "until": "2026-10-07", "dry_run": False,
+            "seen": 2, "known": 0, "taken_in": 1, "not_sendable": {"no customer": 1},
+        }  # fmt: skip
