@@ -14,7 +14,7 @@ from pipeline.clock import micros
 from pipeline.errors import NotYet, Reject, Skip, Unreadable
 from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher
 from pipeline.means import Means
-from pipeline.model import Action, Event, EventState, Kind, Minor
+from pipeline.model import Action, Event, EventState, Kind, Minor, Origin
 from pipeline.notice import Notices, Redeemed
 
 #: The kinds of event that are heeded.
@@ -101,9 +101,14 @@ class Heeder:
         await self._outbox.people.learn_minors(self._name, minors, at=_as_of(event))
 
     async def _customer(self, event: Event) -> Event | None:
-        """Fetch the guest, if there ever was a booking: whoever signs a waiver is a guest too."""
+        """Fetch the guest, if there ever was a booking: whoever signs a waiver is a guest too.
+
+        A backfill says of whom it is that they are to be told all the same.
+        """
         customer = self._notices.customer(event.body)
-        if not await self._outbox.people.is_known(self._name, customer):
+        if event.origin is not Origin.BACKFILL and not await self._outbox.people.is_known(
+            self._name, customer
+        ):
             raise Skip("no booking")
         await self._know_venue()
         known = await self._outbox.facts.guest(self._name, customer)

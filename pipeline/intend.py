@@ -166,7 +166,7 @@ class Intender:
         facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
         if intents := await self._now_sendable(event, name, destination, customer, now):
             owed.intents += intents
-        elif told:
+        elif told or event.origin is Origin.BACKFILL:
             owed.intents += changed_customer(
                 name,
                 mapper,

@@ -2,6 +2,7 @@
 
 import asyncio
 import functools
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import msgspec
 import pytest
 
 from pipeline.cli import main
+from pipeline.model import Action, Arrival, EventState, Kind, Origin
+from pipeline.outbox.sqlite import open_outbox
 from tests.e2e.test_registration import _MODE, _OFF
 from tests.e2e.world import World, equations, world
 from tests.outbox.support import change
@@ -365,3 +368,36 @@ async def test_what_we_have_left_out_of_a_message_is_no_drift(here: World) -> No
     async with here.running():
         status = await here.settled()
     assert [str(one) for one in status.sources["leeds"].drift] == []
+
+
+async def _backfilled(here: World, **guest: object) -> list[tuple[Any, ...]]:
+    """Take in a customer as a backfill of guests does; give the deliveries that come of it."""
+    made = await here.control("roller", "guests", {"guest": _ANNA | guest, "send": False})
+    customer = made["customerId"]
+    body = {"type": "Customer", "eventType": "Updated", "data": {"customerId": str(customer)}}
+    now = time.time_ns() // 1000
+    found = Arrival(
+        source="leeds", origin=Origin.BACKFILL, key=f"backfill:customer:{customer}",
+        kind=Kind.CUSTOMER, action=Action.UPDATED, occurred_at=now, booking=None, reference=None,
+        received_at=now, state=EventState.WAITING, reason=None, body=msgspec.json.encode(body),
+    )  # fmt: skip
+    async with open_outbox(here.outbox) as outbox:
+        await outbox.intake.accept(found)
+    async with here.running():
+        equations(await here.settled())
+    return here.rows("SELECT kind, priority, state FROM deliveries")
+
+
+async def test_a_backfill_tells_of_a_guest_who_never_booked(here: World) -> None:
+    """Marketing contacts are imported so: behind all else, and looked up before they are told."""
+    assert await _backfilled(here) == [("guest", 6, "delivered")]
+    guest = (await _guests(here))["anna@example.com"]
+    assert (guest["first"], guest["email_opt_in"]) == ("Anna", True)
+    asked = [one["method"] for one in await here.requests("stampede") if "guests" in one["path"]]
+    assert asked == ["GET", "POST"], "also where the configuration trusts the source"
+
+
+async def test_a_backfill_tells_of_no_minor(here: World) -> None:
+    """Whatever their record says of consent."""
+    assert await _backfilled(here, dateOfBirth="2015-01-01") == []
+    assert await _guests(here) == {}
