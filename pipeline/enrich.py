@@ -278,12 +278,15 @@ class Enricher:
             # Only the source can tell; its answer is the truth at least as of this event.
             booking = await self.fetcher.booking(booking.id) or booking
         await self._outbox.events.learn_booking(event, booking)
-        if event.origin is not Origin.WEBHOOK and booking.phase is Phase.ACTIVE:
+        if event.origin is Origin.BACKFILL and booking.phase is Phase.ACTIVE:
             await self._know_past_visit(event, booking)
         return booking, True
 
     async def _know_past_visit(self, event: Event, booking: Booking) -> None:
-        """Take a visit that is over for one that happened, where nobody told us at the time."""
+        """Take a visit that is over for one that happened, in what was before our time.
+
+        Not in what reconciliation finds: whoever did not come has no ticket that was redeemed.
+        """
         venue = await self._gatherer.venue(self._name)
         if venue is None:
             return
