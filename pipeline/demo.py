@@ -66,7 +66,7 @@ async def play(out: Console, *, bookings: int, keep: bool) -> bool:
 
 
 def _settings(webhook: str) -> SandboxSettings:
-    settings = default_settings(webhook)
+    settings = default_settings(webhook, everything=True)
     replace = msgspec.structs.replace
     return replace(
         settings,

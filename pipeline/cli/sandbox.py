@@ -49,7 +49,7 @@ def _sandbox(options: argparse.Namespace) -> int:
 
 
 async def _serve(roller: Address, stampede: Address) -> None:
-    settings = default_settings()
+    settings = default_settings(everything=True)
     async with run_sandbox(settings, roller=roller, stampede=stampede) as sandbox:
         text = render_config(settings, sandbox, outbox="sandbox.db")
         sys.stdout.write(f"# A configuration that fits: save it as config.toml.\n{text}\n")

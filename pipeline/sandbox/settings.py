@@ -17,6 +17,7 @@ EVERY_EVENT: Mapping[str, tuple[str, ...]] = MappingProxyType(
     }
 )
 _BOOKINGS = MappingProxyType({"booking": EVERY_EVENT["booking"]})
+_INCLUDED = MappingProxyType({"booking": ("tickets", "payments", "metadata")})
 
 #: A venue's own webhook receiver, as the daemon listens by default.
 DEFAULT_WEBHOOK = "http://127.0.0.1:8080/webhooks/leeds"
@@ -133,8 +134,10 @@ class SandboxSettings(msgspec.Struct, frozen=True, kw_only=True):
     stampede: StampedeSettings
 
 
-def default_settings(webhook: str = DEFAULT_WEBHOOK) -> SandboxSettings:
-    """One venue in Leeds whose webhooks go to `webhook`."""
+def default_settings(
+    webhook: str = DEFAULT_WEBHOOK, *, everything: bool = False
+) -> SandboxSettings:
+    """One venue in Leeds whose webhooks go to `webhook`: of bookings, or of every type."""
     leeds = RollerVenue(
         client_id="sandbox-leeds",
         client_secret="sandbox-leeds-secret",
@@ -143,5 +146,7 @@ def default_settings(webhook: str = DEFAULT_WEBHOOK) -> SandboxSettings:
         source="leeds",
     )
     target = WebhookTarget(venue=leeds.client_id, url=webhook, key="sandbox-webhook-key")
+    if everything:
+        target = msgspec.structs.replace(target, events=EVERY_EVENT, include=_INCLUDED)
     roller = RollerSettings(venues=(leeds,), webhooks=(target,))
     return SandboxSettings(roller=roller, stampede=StampedeSettings())

@@ -17,7 +17,7 @@ from pipeline.client import fetch_status
 from pipeline.config import Config, load
 from pipeline.sandbox.configuration import render_config
 from pipeline.sandbox.serve import Sandbox, run_sandbox, serve
-from pipeline.sandbox.settings import EVERY_EVENT, SandboxSettings, default_settings
+from pipeline.sandbox.settings import SandboxSettings, default_settings
 from pipeline.sandbox.stampede import stampede_app
 from pipeline.status import Status
 from tests.waiting import until
@@ -30,8 +30,6 @@ _QUICK = """
 first = "20ms"
 max = "200ms"
 """
-
-_EVERYTHING = {"booking": ("tickets", "payments", "metadata")}
 
 _STAMPEDE = 'type = "stampede"\n'
 _TRUSTING = 'first_contact = "trust"\n'
@@ -296,11 +294,9 @@ async def world(
 
     With `everything` ROLLER sends messages of every type, and bookings with their tickets.
     """
-    settings = default_settings(f"http://{free_address()}/webhooks/leeds")
+    webhook = f"http://{free_address()}/webhooks/leeds"
+    settings = default_settings(webhook, everything=everything)
     replace = msgspec.structs.replace
-    if everything:
-        [target] = settings.roller.webhooks
-        roller["webhooks"] = (replace(target, events=EVERY_EVENT, include=_EVERYTHING),)
     settings = replace(
         settings,
         roller=replace(settings.roller, **{"requests": 60_000, "retry_factor": 0.001, **roller}),
