@@ -67,13 +67,19 @@ async def test_what_is_right_is_said_to_be_right(
     """Exit 0 with each part named, so that one sees what was tried."""
     found = await _check(tidy, capsys)
     assert (found.code, found.document["ok"]) == (0, True)
-    for what in ("venues/me", "guests/{guestId}", "bookings/{uniqueId}", "products"):
+    for what in (
+        "venues/me",
+        "guests/{guestId}",
+        "bookings/{uniqueId}",
+        "products",
+        "data/customers",
+    ):
         assert found.only(f"GET /{what}")[0] == "ok"
     assert found.only("venue")[1].startswith("Sandbox Leeds: Europe/London, GBP, GB")
     assert found.only("webhooks")[0] == found.only("GET /v1/venues")[0] == "ok"
     assert found.only("venues.leeds")[1].startswith("A1B2C3D4E5F6 is Sandbox Leeds")
     assert found.verdicts("token") == ["ok", "ok"]
-    assert found.document["requests"] == {"sources.leeds": 6, "destinations.stampede": 2}
+    assert found.document["requests"] == {"sources.leeds": 8, "destinations.stampede": 2}
 
 
 async def test_a_person_gets_a_table_with_what_to_do(
@@ -130,17 +136,30 @@ async def test_a_missing_permission_at_roller_is_named_with_its_endpoint(
     assert "failed" not in found.verdicts("token") + found.verdicts("GET /v1/venues")
 
 
-async def test_a_key_that_may_not_see_products_is_warned_of(
-    tidy: World, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize(
+    ("permission", "what", "lacks", "setting"),
+    [
+        ("GET /products", "GET /products", "add-ons count as people", "products"),
+        ("GET /data", "GET /data/bookingitems", "nobody finds what no webhook", "reconcile"),
+        ("GET /data", "GET /data/customers", "nobody finds what no webhook", "reconcile"),
+    ],
+)
+async def test_a_key_that_may_not_ask_for_what_can_be_spared_is_warned_of(
+    tidy: World,
+    capsys: pytest.CaptureFixture[str],
+    permission: str,
+    what: str,
+    lacks: str,
+    setting: str,
 ) -> None:
-    """Bookings go without them; whoever wants it so can say so."""
-    await _missing(tidy, "roller", "GET /products")
+    """Bookings go without it; whoever wants it so can say so."""
+    await _missing(tidy, "roller", permission)
     found = await _check(tidy, capsys)
-    verdict, text = found.only("GET /products")
+    verdict, text = found.only(what)
     assert (found.code, verdict) == (0, "warning")
-    assert "add-ons count as people" in text
-    tidy.replace("webhook_key =", 'products = "off"\nwebhook_key =')
-    assert "GET /products" not in (await _check(tidy, capsys)).text
+    assert lacks in text
+    tidy.replace("webhook_key =", f'{setting} = "off"\nwebhook_key =')
+    assert what not in (await _check(tidy, capsys)).text
 
 
 async def test_a_missing_permission_at_stampede_is_named(
@@ -344,7 +363,7 @@ async def test_a_token_that_has_ended_is_renewed_without_touching_the_daemons(
         await tidy.book(booking={})
         assert (await tidy.settled()).deliveries["parked"] == 0
     assert (found.code, found.verdicts("token")) == (0, ["ok", "ok"])
-    assert found.document["requests"] == {"sources.leeds": 7, "destinations.stampede": 3}
+    assert found.document["requests"] == {"sources.leeds": 9, "destinations.stampede": 3}
 
 
 async def test_an_outbox_of_another_version_is_left_alone(

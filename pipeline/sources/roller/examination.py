@@ -25,6 +25,12 @@ _MAY_ASK = (_OK, 400, 404)
 _MAY_LIST = (_OK, 204, 404)
 _VENUE = "GET /venues/me"
 _PRODUCTS = "GET /products"
+#: A day of which there is nothing to read.
+_DAY = "?startDate=2010-01-01&endDate=2010-01-02&pageNumber=1&pageSize=1"
+_REPORTS: Mapping[str, str] = {
+    "GET /data/bookingitems": f"/data/bookingitems{_DAY}",
+    "GET /data/customers": f"/data/customers{_DAY}",
+}
 _WEBHOOKS = "GET /webhooks"
 
 
@@ -70,7 +76,12 @@ class Examination:
             reply = await self._reply(called, path, fine=_MAY_ASK)
             found.append(reply if isinstance(reply, Finding) else ok(called, "the key may ask"))
         if self._settings.products:
-            found.append(await self._products())
+            lacks = "without it bookings have no type, and add-ons count as people"
+            found.append(await self._spared(_PRODUCTS, "/products", lacks, "products"))
+        if self._settings.reconcile != "off":
+            lacks = "without it nobody finds what no webhook tells"
+            for called, path in _REPORTS.items():
+                found.append(await self._spared(called, path, lacks, "reconcile"))
         reply = await self._reply(_WEBHOOKS, "/webhooks", fine=_MAY_LIST)
         if isinstance(reply, Finding):
             found.append(reply)
@@ -78,13 +89,13 @@ class Examination:
             look = judge_subscriptions(reply.status, reply.body, self._name, self._settings)
             found += (look.finding, *look.warnings)
 
-    async def _products(self) -> Finding:
-        """Bookings go without them, so a refusal is no more than a warning."""
-        reply = await self._reply(_PRODUCTS, "/products")
+    async def _spared(self, called: str, path: str, lacks: str, setting: str) -> Finding:
+        """Bookings go without it, so a refusal is no more than a warning."""
+        reply = await self._reply(called, path)
         if not isinstance(reply, Finding):
-            return ok(_PRODUCTS, "the key may ask")
-        note = f"{reply.note}; without it bookings have no type, and add-ons count as people"
-        return warning(_PRODUCTS, note, f'{reply.advice}; or set {self._where}.products = "off"')
+            return ok(called, "the key may ask")
+        advice = f'{reply.advice}; or set {self._where}.{setting} = "off"'
+        return warning(called, f"{reply.note}; {lacks}", advice)
 
     async def _reply(
         self, called: str, path: str, *, fine: Collection[int] = (_OK,)
