@@ -80,9 +80,12 @@ def is_minor(guest: Guest, today: date) -> bool:
 
 
 def has_grown_up(minor: Minor, guest: Guest, today: date) -> bool:
-    """Tell whether somebody is 18 whom a waiver calls a minor, by every date of birth known."""
+    """Tell whether somebody is 18 whom a waiver calls a minor, by every date of birth known.
+
+    The record's alone does not do: a parent's is often on it.
+    """
     known = [born for born in (minor.born, guest.born) if born is not None]
-    return bool(known) and all(_is_adult(born, today) for born in known)
+    return minor.born is not None and all(_is_adult(born, today) for born in known)
 
 
 def _is_adult(born: date, today: date) -> bool:

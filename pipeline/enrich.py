@@ -222,7 +222,8 @@ class Enricher:
 
     async def _enrich(self, event: Event) -> Event | None:
         """Learn what the event's deliveries need; Skip when it has none, None at its end."""
-        if self._is_mapped and self._source.drift and not self._is_light(event):
+        is_theirs = event.origin is Origin.WEBHOOK and not self._is_light(event)
+        if self._is_mapped and self._source.drift and is_theirs:
             self._source.drift.look(event)
         if event.kind is Kind.OTHER:
             event = await self._read_anew(event)

@@ -179,8 +179,8 @@ def explain_event(story: EventStory, status: Status, now: datetime) -> list[str]
         case "done":
             made = [one["id"] for one in row.get("deliveries", ())]
             rest = f"{_join(made)} came of it." if made else "nothing is owed for it."
-            why = f" {row['reason']}." if row["reason"] else ""
-            said += [f"It is done:{why} {rest}", _help(row["reason"])]
+            said.append(f"It is done: {row['reason'] + '; ' if row['reason'] else ''}{rest}")
+            said.append(_help(row["reason"]))
         case "parked":
             said.append(f"It is parked, and a person must look: {row['reason']}.")
             said.append(_help(row["reason"]))

@@ -658,7 +658,7 @@ class Overview(Protocol):
         """Tell whether it was put back from a backup, and no start has spent the allowances yet."""
 
     async def last_received(self, source: str) -> int | None:
-        """Tell when a source's newest event was received; None if it is not among the newest."""
+        """Tell when a source's newest webhook was received; None if it is not among the newest."""
 
 
 class Records(Protocol):

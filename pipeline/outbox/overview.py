@@ -103,10 +103,11 @@ class SqliteOverview:
         return row is not None
 
     async def last_received(self, source: str) -> int | None:
-        """Tell when a source's newest event was received; None if it is not among the newest."""
+        """Tell when a source's newest webhook was received; None if it is not among the newest."""
         row = await self._readers.row(
             """SELECT received_at FROM event
                WHERE id > (SELECT max(id) FROM event) - ? AND +source = ?
+                 AND origin = 'webhook'
                ORDER BY id DESC LIMIT 1""",
             (_NEWEST, source),
         )

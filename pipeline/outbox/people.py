@@ -86,7 +86,7 @@ class SqlitePeople:
         return Unsendable(delivery=row[0], booking=row[1], reference=row[2], as_of=row[3])
 
     async def learn_minors(self, source: str, minors: Mapping[str, Minor], *, at: int) -> None:
-        """Keep who is a minor by a waiver; a date of birth that was known stays known."""
+        """Keep who is a minor by a waiver; of several dates of birth the latest, in any order."""
 
         def unit(connection: sqlite3.Connection) -> None:
             for customer, minor in minors.items():
@@ -95,10 +95,10 @@ class SqlitePeople:
                     """INSERT INTO subject (source, kind, key, as_of, doc)
                        VALUES (?, 'minor', ?, ?, ?)
                        ON CONFLICT (source, kind, key) DO UPDATE
-                       SET as_of = excluded.as_of, doc = excluded.doc
-                       WHERE excluded.as_of >= subject.as_of
-                         AND (json_extract(excluded.doc, '$.born') IS NOT NULL
-                              OR json_extract(subject.doc, '$.born') IS NULL)""",
+                       SET as_of = max(excluded.as_of, subject.as_of), doc = excluded.doc
+                       WHERE subject.doc IS NULL
+                          OR json_extract(excluded.doc, '$.born')
+                             > coalesce(json_extract(subject.doc, '$.born'), '')""",
                     (source, customer, at, msgspec.json.encode(minor).decode()),
                 )
 

@@ -275,7 +275,7 @@ async def test_a_guest_who_was_deleted_is_erased_here_and_told_no_more(
     assert erased, "something waited"
     assert {reason for _, reason in erased} == {_DELETED}
     assert "marker.mail" not in repr(told_since)
-    assert f"It is done: {_DELETED}." in explained
+    assert f"It is done: {_DELETED}; " in explained
     assert f"It is erased: {_DELETED}." in explained
     left = b"".join(one.read_bytes() for one in here.folder.glob("outbox.db*"))
     assert b"arker" not in left

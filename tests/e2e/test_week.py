@@ -70,6 +70,8 @@ async def test_after_a_week_of_mishaps_stampede_holds_what_roller_does(here: Wor
         assert run.seen == run.known + run.taken_in + sum(run.not_sendable.values())
         assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))
         assert await _knows_people(here)
+        drift = [one.field for one in status.sources["leeds"].drift]
+        assert drift == [], "what we ask for ourselves is no message of ROLLER's"
         parked = here.rows("SELECT reason FROM parked")
         assert parked == []
         # Once more, as at night, finds nothing.
