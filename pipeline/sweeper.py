@@ -69,6 +69,8 @@ class Sweeper:
         self._started_at = self._clock.now()
         self._may_ask = False
         self._gap: int | None = None
+        #: By the boot clock: until then nothing is asked.
+        self._resume_at = 0
 
     async def once(self) -> float:
         """Make the runs that are due, and give the seconds until there may be one."""
@@ -76,6 +78,8 @@ class Sweeper:
             return _NEVER
         zone = await self._zone()
         while True:
+            if (rest := self._resume_at - self._clock.boot()) > 0:
+                return rest / SECOND  # whoever rings does not end a pause that ROLLER has asked for
             await self._begin_gap(zone)
             await self._begin_daily(zone)
             run = await self._sweeps.unfinished(self.source)
@@ -183,7 +187,9 @@ class Sweeper:
             return await self._halt(run, RunState.FAILED, exc.reason), None
         except Retry as exc:
             halted = await self._halt(run, RunState.STOPPED, exc.reason)
-            return halted, max(exc.after or _AGAIN, _NO_ROOM)
+            pause = max(exc.after or _AGAIN, _NO_ROOM)
+            self._resume_at = self._clock.boot() + round(pause * SECOND)
+            return halted, pause
         except Failure as exc:
             return await self._halt(run, RunState.FAILED, exc.reason), None
         if run.sums.taken_in > taken_in:
@@ -222,7 +228,11 @@ class Sweeper:
             since = min(self._started_at, await self._sweeps.begun() or now)
         else:
             since = newest.started_at
-        if since < due:
+        unfinished = await self._sweeps.unfinished(self.source)
+        if unfinished and unfinished.asked.origin is Origin.RECONCILE:
+            return  # one a day behind one that cannot go on would be a heap of the same days
+        # One that was begun in what is still to come was begun by a clock that was set back since.
+        if since < due or since > now:
             await self.begin(Origin.RECONCILE)
 
     async def _unread_since(self, today: date) -> date:
@@ -231,7 +241,11 @@ class Sweeper:
         What was modified while it was read may have been missed, or not have been reported yet.
         """
         watermark = await self._sweeps.watermark(self.source)
-        return today - DAY if watermark is None else min(watermark, today)
+        if watermark is None:
+            begun = await self._sweeps.begun() or self._started_at
+            return max(min(day_of(begun, await self._zone()), today - DAY), _FIRST_DAY)
+        # One of what is still to come is of a clock that was set back since.
+        return watermark if watermark <= today else today - DAY
 
     async def _is_placed(self) -> bool:
         """Tell whether the venue's time zone is known, or worth a request of our own.

@@ -87,7 +87,7 @@ async def test_without_an_hour_it_is_done_only_when_it_is_asked_for(tmp_path: Pa
         assert _runs(here) == []
         await here.sweeper.begin(Origin.RECONCILE)
         await _wait(here)
-        assert [row[:3] for row in _runs(here)] == [("2026-10-08", "2026-10-09", "done")]
+        assert [row[:3] for row in _runs(here)] == [("2026-10-07", "2026-10-09", "done")]
 
 
 async def test_a_gap_is_reconciled_from_its_beginning_on(tmp_path: Path) -> None:
@@ -226,7 +226,8 @@ async def test_a_missing_permission_fails_the_run_and_not_the_day_after(tmp_path
         await here.control("permissions", missing=[])
         assert await _wait(here, hours=1) == 22.5
         await _wait(here, hours=23)
-        assert _runs(here)[-1] == ("2026-10-08", "2026-10-09", "done", "2026-10-08")
+        # All since it was set up, for nothing was ever read.
+        assert _runs(here)[-1] == ("2026-10-07", "2026-10-09", "done", "2026-10-08")
 
 
 async def test_a_failure_of_rollers_stops_the_run_for_a_while(tmp_path: Path) -> None:
@@ -238,8 +239,39 @@ async def test_a_failure_of_rollers_stops_the_run_for_a_while(tmp_path: Path) ->
         run = await here.outbox.sweeps.unfinished("leeds")
         assert run is not None
         assert (run.state, run.reason) == (RunState.STOPPED, "ROLLER answered 500 to /data")
+        asked = len(await here.asked())
+        assert await here.sweeper.once() == 300, "whoever rings does not end the pause"
+        assert len(await here.asked()) == asked
+        await _wait(here, hours=0.1)
         assert (await here.ran()).state is RunState.DONE
         assert here.stages.enrichers["leeds"].lane.last_error is None
+
+
+async def test_a_run_that_cannot_go_on_has_no_others_pile_up_behind_it(tmp_path: Path) -> None:
+    """Each would read the same days once more, when all it takes is to go on."""
+    async with field(tmp_path, now="2026-10-07T12:00:00", daily=_DAILY) as here:
+        await _wait(here)
+        await here.control("faults", rate=1.0, kind="500", path="/data/*", count=5)
+        for _ in range(5):
+            await _wait(here, hours=24)
+        assert [state for _, _, state, _ in _runs(here)] == ["stopped"]
+        for _ in range(2):
+            await _wait(here, hours=24)
+        assert {state for _, _, state, _ in _runs(here)} == {"done"}
+        assert _runs(here)[0][0] == "2026-10-07"
+
+
+async def test_a_clock_that_was_ahead_once_keeps_no_run_from_being_made(tmp_path: Path) -> None:
+    """The last one would seem to have been made a year from now."""
+    async with field(tmp_path, now="2027-10-07T12:00:00", daily=_DAILY) as here:
+        await here.sweeper.begin(Origin.RECONCILE)
+        await here.ran()
+        here.clock.step(-365 * 86_400)
+        await _wait(here)
+        await _wait(here, hours=24)
+        assert [row[:3] for row in _runs(here)][1:] == [
+            ("2026-10-06", "2026-10-07", "done"), ("2026-10-07", "2026-10-08", "done"),
+        ]  # fmt: skip
 
 
 async def test_the_venues_zone_is_asked_for_when_nobody_has_told_it(tmp_path: Path) -> None:
