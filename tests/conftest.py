@@ -1,5 +1,6 @@
 """What all tests need: tools that fit the aiohttp of today and machines of any speed."""
 
+import gc
 import inspect
 import os
 import shutil
@@ -36,6 +37,13 @@ if "TMPDIR" not in os.environ and _has_room(_MEMORY):
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what mostly waits; at the end there would be nothing to do beside it."""
     items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+
+
+def pytest_collection_finish() -> None:
+    """Have no collection of garbage look again at the tests themselves, which stay to the end."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(10_000, 20, 20)
 
 
 class _Response(aiohttp.ClientResponse):
