@@ -1,17 +1,15 @@
 """Tables for a script, for a narrow terminal, and for one that wants no colour."""
 
 import asyncio
-import fcntl
 import json
 import os
 import pty
-import struct
 import subprocess
 import sys
-import termios
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
@@ -41,11 +39,16 @@ async def told(config: Path) -> Path:
     return config
 
 
-#: Runs several commands in one process, each told apart by a line that none of them prints.
+#: Runs several commands in one process, each told apart by a line that none of them prints, and
+#: each on a terminal of so many columns, with colour or without.
 _IN_TURN = """
-import json, sys
+import fcntl, json, os, struct, sys, termios
 from pipeline.cli import main
-for arguments in json.loads(sys.argv[1]):
+for columns, no_colour, arguments in json.loads(sys.argv[1]):
+    fcntl.ioctl(1, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    os.environ.pop("NO_COLOR", None)
+    if no_colour:
+        os.environ["NO_COLOR"] = "1"
     try:
         main(arguments)
     except SystemExit:  # so --help ends
@@ -54,10 +57,17 @@ for arguments in json.loads(sys.argv[1]):
 """
 
 
-def _on_terminal(columns: int, *commands: Sequence[str], **environment: str) -> list[str]:
-    """Run commands on a terminal of so many columns, and give all that each has sent to it."""
+class _Try(NamedTuple):
+    """A command on a terminal of so many columns."""
+
+    columns: int
+    no_colour: bool
+    arguments: Sequence[str]
+
+
+def _on_terminal(*commands: _Try) -> list[str]:
+    """Run commands on a terminal, and give all that each has sent to it."""
     ours, theirs = pty.openpty()
-    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     unset = {"COLUMNS", "NO_COLOR", "FORCE_COLOR", "TERM"}
     kept = {name: value for name, value in os.environ.items() if name not in unset}
     with subprocess.Popen(
@@ -65,7 +75,7 @@ def _on_terminal(columns: int, *commands: Sequence[str], **environment: str) -> 
         stdin=subprocess.DEVNULL,
         stdout=theirs,
         stderr=theirs,
-        env=kept | {"TERM": "xterm-256color"} | environment,
+        env=kept | {"TERM": "xterm-256color"},
     ) as process:
         os.close(theirs)
         sent = b""
@@ -94,8 +104,12 @@ def test_what_is_no_terminal_gets_each_row_in_one_line_and_all_of_it(
 def test_a_narrow_terminal_gets_fewer_columns_and_no_broken_word_to_copy(told: Path) -> None:
     """An id that ends in dots is of no use."""
     where = ["--config", str(told)]
-    commands = (["deliveries", "list", *where], ["events", "list", *where])
-    shown, events = _on_terminal(80, *commands, NO_COLOR="1")
+    deliveries = ["deliveries", "list", *where]
+    shown, events, wide = _on_terminal(
+        _Try(80, True, deliveries),
+        _Try(80, True, ["events", "list", *where]),
+        _Try(160, True, deliveries),
+    )
     lines = shown.replace("\r", "").splitlines()
     assert max(map(len, lines)) <= 80
     [row] = [line for line in lines if "d1 " in line]
@@ -106,7 +120,6 @@ def test_a_narrow_terminal_gets_fewer_columns_and_no_broken_word_to_copy(told: P
     assert header.split() == ["id", "destination", "kind", "reference", "state", "reason"]
     assert "e1201 " in events
     assert "…" not in events
-    [wide] = _on_terminal(160, commands[0], NO_COLOR="1")
     assert "due_at" in wide
 
 
@@ -115,8 +128,8 @@ def test_no_colour_is_no_escape_at_all(told: Path) -> None:
     where = ["--config", str(told)]
     lists = [[*command, *where] for command in (["deliveries", "list"], ["status"], ["check"])]
     commands = [["--help"], ["check", "--help"], *lists]
-    coloured = _on_terminal(100, *commands)
-    plain = _on_terminal(100, *commands, NO_COLOR="1")
+    shown = _on_terminal(*(_Try(100, no, command) for no in (False, True) for command in commands))
+    coloured, plain = shown[: len(commands)], shown[len(commands) :]
     for command, with_it, without in zip(commands, coloured, plain, strict=True):
         assert "\x1b" in with_it, command
         assert "\x1b" not in without, command

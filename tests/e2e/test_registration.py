@@ -388,7 +388,7 @@ async def test_no_booking_is_registered_twice_however_often_it_is_killed(here: W
     await here.control("stampede", "faults", {**fault, "rate": 0.3})
     under_way = "SELECT id FROM attempts WHERE path = '/registration' AND outcome = 'open'"
     emails: dict[str, str] = {}
-    for _ in range(3):
+    for _ in range(2):
         await here.control("stampede", "faults", {**fault, "count": 1})
         async with process(here, here.folder / "daemon.log") as daemon:
             for number in range(len(emails), len(emails) + chance.randint(6, 12)):

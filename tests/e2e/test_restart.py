@@ -40,7 +40,7 @@ async def test_what_was_answered_survives_kill_9_and_the_allowance_is_kept(tmp_p
         playing = asyncio.create_task(
             here.play(bookings=25, updates=10, cancellations=3, guests=15, seed=9, concurrency=4)
         )
-        for _ in range(6):
+        for _ in range(3):
             async with process(here, tmp_path / "daemon.log") as daemon:
                 await asyncio.wait({playing}, timeout=chance.uniform(0.05, 0.9))
                 daemon.send_signal(signal.SIGKILL)
