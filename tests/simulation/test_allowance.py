@@ -40,10 +40,10 @@ def test_no_window_ever_has_too_many_whatever_happens(seed: int, faults: tuple[F
             faults=faults,
         ),
         Mishaps(restarts=20, crashes=5, reboots=2, clock_steps=6),
-        days=1.0,
+        days=0.5,
         bookings_per_day=200.0,
     )
-    assert kept.requests > 400
+    assert kept.requests > 200
     assert (kept.refused, kept.busiest) == (0, 10)
     assert (kept.finished, kept.differences, kept.unexpected) == (True, [], [])
 
@@ -51,13 +51,13 @@ def test_no_window_ever_has_too_many_whatever_happens(seed: int, faults: tuple[F
 def test_a_backlog_uses_what_it_may() -> None:
     """What is not used of an allowance is lost, and the backlog lasts so much longer."""
     setup = Setup(seed=1, first_contact="trust", stampede=_USUAL)
-    assert share_used(setup, hours=2.0, waiting=600) >= 0.99
+    assert share_used(setup, hours=1.0, waiting=300) >= 0.99
 
 
 def test_a_new_booking_need_not_wait_for_a_backfill() -> None:
     """A guest who has just booked may stand at the door tomorrow; the backfill has waited years."""
     setup = Setup(seed=1, first_contact="trust", stampede=_USUAL, tags=())
-    p99 = newcomers_wait(setup, days=0.2, waiting=400, per_window=30.0, returning=0.5)
+    p99 = newcomers_wait(setup, days=0.1, waiting=200, per_window=30.0, returning=0.5)
     assert p99 <= 10.0
 
 
@@ -74,7 +74,7 @@ def test_a_booking_takes_no_more_requests_than_it_must(
 def test_visits_and_tags_have_one_slot_in_ten_of_every_window() -> None:
     """With more bookings than slots, day after day, no tag would ever be told else."""
     setup = Setup(seed=1, first_contact="trust", stampede=_USUAL, tags=("channel",))
-    assert lesser_shares(setup, windows=3) == [8, 8, 8]
+    assert lesser_shares(setup, windows=2) == [8, 8]
 
 
 def test_a_venue_that_floods_leaves_the_others_their_turn() -> None:
@@ -83,6 +83,6 @@ def test_a_venue_that_floods_leaves_the_others_their_turn() -> None:
         seed=1, venues=10, receivers=(Receiver(), Receiver()), first_contact="trust", tags=()
     )
     alone, flooded = (
-        others_wait(setup, hours=3.0, per_hour=1.0, flood=flood) for flood in (0, 200)
+        others_wait(setup, hours=2.0, per_hour=1.0, flood=flood) for flood in (0, 120)
     )
     assert flooded < 1.2 * alone
