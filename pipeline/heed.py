@@ -120,7 +120,7 @@ class Heeder:
                 raise NotYet("the source does not know the customer yet")
             raise Reject("the source does not know the customer")
         once = "the source does not know the customer any more"
-        if event.reason != once:
+        if event.reason != once or not await self._knows_others(customer):
             raise NotYet(once, after=_BEFORE_BELIEVING)
         erased = await self._outbox.people.erase(
             self._name, customer, _DELETED, now=self._clock.now()
@@ -128,6 +128,14 @@ class Heeder:
         chronicle(self._log, erased)
         await self._end(event, _DELETED)
         return None
+
+    async def _knows_others(self, customer: str) -> bool:
+        """Tell whether the source still knows somebody else, if there is anybody.
+
+        One that answers 404 to every question has lost its way, and not its guests.
+        """
+        other = await self._outbox.people.another(self._name, customer)
+        return other is None or await self._fetcher.guest(other) is not None
 
     async def _redemption(self, event: Event) -> Event:
         """Find the bookings that somebody came to."""

@@ -452,6 +452,9 @@ class People(Protocol):
     async def expect(self, source: str, customer: str) -> None:
         """Note that a customer is going to be asked for, because of a booking."""
 
+    async def another(self, source: str, customer: str) -> str | None:
+        """Give the customer beside this one who was fetched last; None while there is none."""
+
     async def is_told(self, destination: str, source: str, customer: str) -> bool:
         """Tell whether a destination was told of a customer, or is to be."""
 

@@ -58,6 +58,16 @@ class SqlitePeople:
 
         await self._writer.do(unit)
 
+    async def another(self, source: str, customer: str) -> str | None:
+        """Give the customer beside this one who was fetched last; None while there is none."""
+        row = await self._readers.row(
+            """SELECT key FROM subject INDEXED BY subject_doc
+               WHERE kind = 'guest' AND doc IS NOT NULL AND source = ? AND key <> ?
+               ORDER BY as_of DESC LIMIT 1""",
+            (source, customer),
+        )
+        return None if row is None else str(row[0])
+
     async def is_told(self, destination: str, source: str, customer: str) -> bool:
         """Tell whether a destination was told of a customer, or is to be."""
         [found] = await self._readers.row(

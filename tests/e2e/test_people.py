@@ -297,6 +297,29 @@ async def test_one_answer_404_does_not_erase_anybody(here: World) -> None:
     assert (await _guests(here))["anna@example.com"]["last"] == "Married"
 
 
+async def test_a_source_that_knows_nobody_any_more_has_nobody_erased(here: World) -> None:
+    """It has lost its way, as behind a gateway that is being changed, and not all its guests."""
+    async with here.running():
+        customer = await _booked(here)
+        other = await here.guest(**(_ANNA | {"email": "bea@example.com"}))
+        await here.book(booking={"customerId": other, "uniqueId": "two"})
+        await here.settled()
+        await here.control("roller", "faults", {"kind": "404", "path": "/guests/*"})
+        await here.change(customer, lastName="Married")
+        await _once(here)
+    _some_minutes_later(here)
+    async with here.running():
+        asked = len(await _asked(here))
+        await until(lambda: here.rows("SELECT 1 FROM events WHERE attempts = 2"))
+        assert len(await _asked(here)) == asked + 2, "the guest, and somebody else"
+        await here.clear_faults("roller")
+    _some_minutes_later(here)
+    async with here.running():
+        equations(await here.settled())
+    assert _ends(here)[-1] == ("customer", "updated", "done", None)
+    assert (await _guests(here))["anna@example.com"]["last"] == "Married"
+
+
 async def test_a_failure_between_two_answers_404_proves_nothing(here: World) -> None:
     """Whoever answers 500 in between may well have been wrong before."""
     async with here.running():

@@ -128,6 +128,7 @@ async def _told_beside_bookings(outbox: SqliteOutbox) -> None:
     await outbox.people.learn_minors("leeds", {"c": Minor()}, at=T0)
     await outbox.people.is_known("leeds", "c")
     await outbox.people.expect("leeds", "c")
+    await outbox.people.another("leeds", "c")
     await outbox.people.is_told("stampede", "leeds", "c")
     await outbox.people.unsendable("stampede", "leeds", "c")
     due = VisitDue(
