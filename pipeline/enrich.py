@@ -271,7 +271,7 @@ class Enricher:
             return await self._learn_booking(event, booking)
 
     async def _learn_booking(self, event: Event, booking: Booking) -> tuple[Booking, bool]:
-        at = _as_of(event)
+        at = event.as_of
         known = await self._outbox.facts.booking(event.source, booking.id)
         if known and known.occurred_at > at:
             return known.booking, False
@@ -291,7 +291,7 @@ class Enricher:
         venue = await self._gatherer.venue(self._name)
         if venue is None:
             return
-        end = micros(end_of(booking, venue, moment(_as_of(event))))
+        end = micros(end_of(booking, venue, moment(event.as_of)))
         if end <= self._clock.now():
             await self._outbox.visits.learn(event.source, booking.id, at=end, event=event.id)
 
@@ -304,7 +304,7 @@ class Enricher:
     async def _fetch(self, event: Event) -> Booking:
         """Ask for the booking of an event that came without one, unless it is known by now."""
         known = await self._outbox.facts.booking(event.source, event.booking or "")
-        if known and known.occurred_at >= _as_of(event):
+        if known and known.occurred_at >= event.as_of:
             return known.booking
         booking = await self.fetcher.booking(event.booking or "")
         if booking is None:
@@ -343,10 +343,6 @@ class Enricher:
                 )
 
 
-def _as_of(event: Event) -> int:
-    return event.received_at if event.occurred_at is None else event.occurred_at
-
-
 def _is_ambiguous(known: KnownBooking | None, booking: Booking, event: Event) -> bool:
     """Tell whether the message does not settle the booking's state: a tie, or fields missing.
 
@@ -354,5 +350,5 @@ def _is_ambiguous(known: KnownBooking | None, booking: Booking, event: Event) ->
     """
     if known is None:
         return booking.is_partial
-    tie = known.occurred_at == _as_of(event) and known.event != event.id
+    tie = known.occurred_at == event.as_of and known.event != event.id
     return tie and known.booking != msgspec.structs.replace(booking, tickets=())

@@ -98,7 +98,7 @@ class Heeder:
             for waived in self._notices.waived(event.body)
             if waived.is_for_minor and waived.customer is not None
         }
-        await self._outbox.people.learn_minors(self._name, minors, at=_as_of(event))
+        await self._outbox.people.learn_minors(self._name, minors, at=event.as_of)
 
     async def _customer(self, event: Event) -> Event | None:
         """Fetch the guest, if there ever was a booking: whoever signs a waiver is a guest too.
@@ -168,7 +168,7 @@ class Heeder:
         came: dict[str, int] = {}
         for one in redeemed:
             if booking := found.get(one.ticket):
-                at = _as_of(event) if one.at is None else one.at
+                at = event.as_of if one.at is None else one.at
                 came[booking] = min(at, came.get(booking, at))
         return came
 
@@ -184,7 +184,3 @@ class Heeder:
         if found.customer and await self._outbox.facts.guest(self._name, found.customer) is None:
             await self._fetcher.guest(found.customer)
         return True
-
-
-def _as_of(event: Event) -> int:
-    return event.received_at if event.occurred_at is None else event.occurred_at

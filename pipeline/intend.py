@@ -139,7 +139,7 @@ class Intender:
         self, event: Event, name: str, destination: Destination, owed: _Owed, now: int
     ) -> None:
         truth = await self._gatherer.truth(event.source, event.booking, None)
-        stale = (truth.occurred_at or 0) > (event.occurred_at or event.received_at)
+        stale = (truth.occurred_at or 0) > event.as_of
         facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
         owed.intents += self._at(name, destination, facts, stale=stale)
         if not has_news(facts, destination.mapper):

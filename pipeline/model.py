@@ -114,6 +114,11 @@ class Event(Struct, frozen=True, kw_only=True):
     #: The bookings that somebody came to, once it was read: of kind redemption.
     visited: tuple[str, ...] = ()
 
+    @property
+    def as_of(self) -> int:
+        """When it came about, by the sender if that says so."""
+        return self.received_at if self.occurred_at is None else self.occurred_at
+
 
 # --- What is true ----------------------------------------------------------------------------
 

@@ -106,13 +106,12 @@ class SqliteEvents:
 
     async def learn_booking(self, event: Event, booking: Booking) -> None:
         """Keep a booking's state, unless a newer one is known; and which tickets are of it."""
-        as_of = event.occurred_at if event.occurred_at is not None else event.received_at
         doc = _encode(msgspec.structs.replace(booking, tickets=()))
 
         def unit(connection: sqlite3.Connection) -> None:
             about = (event.source, "booking", booking.id)
-            learn_subject(connection, *about, as_of=as_of, doc=doc, event=event.id)
-            learn_tickets(connection, event.source, booking, as_of)
+            learn_subject(connection, *about, as_of=event.as_of, doc=doc, event=event.id)
+            learn_tickets(connection, event.source, booking, event.as_of)
 
         await self._writer.do(unit)
 

@@ -293,14 +293,13 @@ def _tag(
 
 def _next_newer(connection: sqlite3.Connection, event: Event, destination: str) -> int | None:
     """Give the delivery of the booking's next newer event, if this one came out of order."""
-    as_of = event.received_at if event.occurred_at is None else event.occurred_at
     found = rows(
         connection,
         """SELECT id FROM delivery
            WHERE source = ? AND booking = ? AND destination = ? AND kind = 'booking' AND as_of > ?
              AND detail = ''
            ORDER BY as_of, id LIMIT 1""",
-        (event.source, event.booking, destination, as_of),
+        (event.source, event.booking, destination, event.as_of),
     )
     for [newer] in found:
         return int(newer)

@@ -47,7 +47,8 @@ async def _check(here: World, capsys: pytest.CaptureFixture[str]) -> Checked:
     arguments = ["check", "--online", "--json", "--config", str(here.path)]
     code = await asyncio.to_thread(main, arguments)
     out, err = capsys.readouterr()
-    assert not err
+    # The log of a daemon that a test runs beside it comes this way as well.
+    assert not [line for line in err.splitlines() if not line.startswith('{"at"')]
     assert not [secret for secret in _SECRETS if secret in out]
     return Checked(code, out)
 

@@ -308,8 +308,8 @@ async def test_a_source_that_knows_nobody_any_more_has_nobody_erased(here: World
         await here.change(customer, lastName="Married")
         await _once(here)
     _some_minutes_later(here)
+    asked = len(await _asked(here))
     async with here.running():
-        asked = len(await _asked(here))
         await until(lambda: here.rows("SELECT 1 FROM events WHERE attempts = 2"))
         assert len(await _asked(here)) == asked + 2, "the guest, and somebody else"
         await here.clear_faults("roller")
