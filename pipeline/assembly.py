@@ -15,7 +15,9 @@ from pipeline.deliver import Deliverer
 from pipeline.enrich import Enricher
 from pipeline.errand import Errand, Runner
 from pipeline.feed import Feed
+from pipeline.fetch import Fetcher
 from pipeline.gather import Gatherer, SourceTraits
+from pipeline.hear import Hearing
 from pipeline.intend import Intender
 from pipeline.lane import Lane
 from pipeline.log import Log
@@ -28,7 +30,6 @@ from pipeline.outbox import Ledger, Outbox
 from pipeline.plugin import Destination, Mapper, Source, VenueDetails
 from pipeline.plugins import DestinationSettings, SourceSettings, make_destination, make_source
 from pipeline.receive import Door, Receiver
-from pipeline.refresh import Refresher
 from pipeline.reports import Reports
 from pipeline.room import Room
 from pipeline.subscription import Subscriptions
@@ -199,6 +200,7 @@ class Assembly:
             name: self._peers.destination(name, settings)
             for name, settings in self._config.destinations.items()
         }
+        hearing = Hearing(self._means, destinations, self._owed)
         doors: dict[str, Door] = {}
         enrichers: dict[str, Enricher] = {}
         lookouts: dict[str, Lookout] = {}
@@ -207,7 +209,7 @@ class Assembly:
             source = self._peers.source(name, settings)
             doors[name] = Door(source=source, keys=settings.webhook_key, arrivals=Feed(_FEED))
             taken = [one.mapper for one in destinations.values() if name in one.sources]
-            enrichers[name] = self._enricher(name, settings, doors[name], taken)
+            enrichers[name] = self._enricher(name, settings, doors[name], taken, hearing)
             if source.reports and taken:
                 sweepers[name] = self._sweeper(name, settings, source.reports, enrichers[name])
             if subscriptions := source.subscriptions:
@@ -215,7 +217,6 @@ class Assembly:
                     name, subscriptions, doors[name], enrichers[name], sweepers.get(name)
                 )
         fetchers = {name: enricher.fetcher for name, enricher in enrichers.items()}
-        refresher = Refresher(self._means, fetchers, destinations, self._owed)
         notebook = self._notebook(doors)
         errands: list[Errand] = [
             *(one.products for one in enrichers.values() if one.products),
@@ -238,7 +239,7 @@ class Assembly:
                     budget=Budget(destination.rate_limit, self._clock),
                     lane=self._lane(),
                     means=self._means,
-                    refresher=refresher,
+                    fetchers=fetchers,
                     owed=self._owed[name],
                 )
                 for name, destination in destinations.items()
@@ -278,15 +279,26 @@ class Assembly:
             sweeper.request(since)
 
     def _enricher(
-        self, name: str, settings: SourceSettings, door: Door, mappers: Sequence[Mapper]
+        self,
+        name: str,
+        settings: SourceSettings,
+        door: Door,
+        mappers: Sequence[Mapper],
+        hearing: Hearing,
     ) -> Enricher:
         limit = settings.rate_limit
         return Enricher(
             name,
             door.source,
+            Fetcher(
+                name,
+                door.source,
+                keep=hearing.keep,
+                limiter=AsyncLimiter(limit.requests, limit.per),
+                lane=self._lane(),
+                means=self._means,
+            ),
             mappers=mappers,
-            limiter=AsyncLimiter(limit.requests, limit.per),
-            lane=self._lane(),
             means=self._means,
             arrivals=door.arrivals,
             enriched=self._enriched,

@@ -6,6 +6,7 @@ decided as late as possible, so the newest truth and the most urgent work win.
 
 import asyncio
 import functools
+from collections.abc import Mapping
 
 from aiolimiter import AsyncLimiter
 
@@ -14,13 +15,13 @@ from pipeline.budget import Budget
 from pipeline.clock import SECOND
 from pipeline.errors import OutboxUnavailable, PipelineError
 from pipeline.feed import Feed
+from pipeline.fetch import Fetcher
 from pipeline.lane import Lane
 from pipeline.log import trace
 from pipeline.means import Means
 from pipeline.model import Delivery, Outcome, Priority
 from pipeline.outbox import Pick
 from pipeline.plugin import Destination
-from pipeline.refresh import Refresher
 from pipeline.tell import Teller, held, outcome_of
 from pipeline.turn import Turn
 from pipeline.wire import TIMEOUT, recorded_by
@@ -53,7 +54,7 @@ class Deliverer:
         budget: Budget,
         lane: Lane,
         means: Means,
-        refresher: Refresher,
+        fetchers: Mapping[str, Fetcher],
         owed: Feed[int],
     ) -> None:
         self.lane = lane
@@ -66,7 +67,7 @@ class Deliverer:
             budget=budget,
             lane=lane,
             means=means,
-            refresher=refresher,
+            fetchers=fetchers,
             goes_on=self._goes_on,
         )
         self._outbox = means.outbox

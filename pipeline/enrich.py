@@ -8,15 +8,14 @@ from collections.abc import Collection
 from weakref import WeakValueDictionary
 
 import msgspec
-from aiolimiter import AsyncLimiter
 
 from pipeline.clock import SECOND, micros, moment
 from pipeline.errors import NotYet, OutboxUnavailable, PipelineError, Reject, Skip
 from pipeline.feed import Feed
-from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher
+from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher, Occasion
 from pipeline.flight import SharedFetch
 from pipeline.heed import NOTICED, Heeder
-from pipeline.lane import Fate, Lane, Verdict
+from pipeline.lane import Fate, Verdict
 from pipeline.log import trace
 from pipeline.means import Means
 from pipeline.model import Booking, Event, EventState, Kind, Origin, Phase
@@ -58,26 +57,25 @@ class Enricher:
         self,
         name: str,
         source: Source,
+        fetcher: Fetcher,
         *,
         mappers: Collection[Mapper],
-        limiter: AsyncLimiter,
-        lane: Lane,
         means: Means,
         arrivals: Feed[int],
         enriched: Feed[Event],
     ) -> None:
-        self.lane = lane
+        self.fetcher = fetcher
+        self.lane = fetcher.lane
         self._name = name
         self._source = source
-        self.fetcher = Fetcher(name, source, limiter=limiter, lane=lane, means=means)
         #: None where the source names none, or they are not to be asked for.
         self.products = (
-            Products(name, source.catalogue, self.fetcher, means) if source.catalogue else None
+            Products(name, source.catalogue, fetcher, means) if source.catalogue else None
         )
         #: Some destination takes the source.
         self._is_mapped = bool(mappers)
         # Three calls at most, each behind those of all other workers.
-        waits = 3 * _WORKERS * limiter.time_period / limiter.max_rate
+        waits = 3 * _WORKERS * fetcher.spacing
         self._lease = round((_LEASE + waits) * SECOND)
         self._outbox = means.outbox
         self._gatherer = means.gatherer
@@ -94,7 +92,7 @@ class Enricher:
             self._heeder = Heeder(
                 name,
                 notices,
-                self.fetcher,
+                fetcher,
                 means,
                 wants_visits=any(mapper.visit_updates for mapper in mappers),
                 know_venue=self._know_venue,
@@ -319,7 +317,7 @@ class Enricher:
         if known is None:
             # A message of theirs that comes meanwhile is of somebody whom we know.
             await self._outbox.people.expect(event.source, customer)
-        if await self.fetcher.guest(customer):
+        if await self.fetcher.guest(customer, Occasion(event=event.id)):
             return
         if is_cancelled:
             return  # what was told of the booking is cancelled where it was told

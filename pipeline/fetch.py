@@ -10,6 +10,7 @@ from typing import TypeVar
 from zlib import crc32
 
 from aiolimiter import AsyncLimiter
+from msgspec import Struct
 
 from pipeline.clock import SECOND
 from pipeline.errors import (
@@ -24,7 +25,7 @@ from pipeline.errors import (
 )
 from pipeline.lane import Lane
 from pipeline.means import Means
-from pipeline.model import Booking, Guest
+from pipeline.model import Booking, Delivery, Guest
 from pipeline.plugin import Source
 
 #: Seconds after which a guest whom the source could not tell is asked for again, at the least.
@@ -35,24 +36,45 @@ TRIES_FOR_A_GUEST = 6
 
 _T = TypeVar("_T")
 
-#: Keeps a guest who was fetched, and when that was.
-Keep = Callable[[Guest, int], Awaitable[None]]
+
+class Occasion(Struct, frozen=True, kw_only=True):
+    """What a guest is asked for."""
+
+    event: int
+    delivery: Delivery | None = None
+
+
+#: Keeps what a source has said of a guest, when that was, and on what occasion.
+Keep = Callable[[str, Guest, int, Occasion], Awaitable[None]]
 
 
 class Fetcher:
     """The way to ask one source."""
 
     def __init__(
-        self, name: str, source: Source, *, limiter: AsyncLimiter, lane: Lane, means: Means
+        self,
+        name: str,
+        source: Source,
+        *,
+        keep: Keep,
+        limiter: AsyncLimiter,
+        lane: Lane,
+        means: Means,
     ) -> None:
         self.lane = lane
         self._name = name
         self._source = source
+        self._keep = keep
         self._limiter = limiter
         self._events = means.outbox.events
         self._clock = means.clock
         #: Until when, by the clock of the boot, the source has asked for nothing to be asked.
         self._resume_at = 0
+
+    @property
+    def spacing(self) -> float:
+        """Seconds from one request to the next, once the limit is reached."""
+        return self._limiter.time_period / self._limiter.max_rate
 
     @asynccontextmanager
     async def turn(self) -> AsyncIterator[None]:
@@ -89,13 +111,13 @@ class Fetcher:
         async with self.turn():
             return None if notices is None else await notices.find_booking(ticket)
 
-    async def guest(self, customer: str, keep: Keep | None = None) -> Guest | None:
+    async def guest(self, customer: str, occasion: Occasion) -> Guest | None:
         """Ask for a guest, and keep what is said; None when the source has none by this id."""
         async with self.turn():
             fetched_at = self._clock.now()
             guest = await self._source.fetch_guest(customer)
         if guest is not None:
-            await (keep or self._keep)(guest, fetched_at)
+            await self._keep(self._name, guest, fetched_at, occasion)
         return guest
 
     async def venue(self) -> None:
@@ -123,12 +145,11 @@ class Fetcher:
         finally:
             breaker.abandon()
 
-    async def refresh(self, customer: str, *, tries: int, keep: Keep) -> None:
+    async def refresh(self, delivery: Delivery, customer: str) -> None:
         """Ask anew for a guest who is about to be told, or forget one who is gone.
 
-        `tries` is how often that has been tried for the same delivery. Raises Outdated while the
-        source as a whole is in trouble, which is the delivery's fault as little as the
-        destination's, and NotYet or Reject for this guest's own.
+        Raises Outdated while the source as a whole is in trouble, which is the delivery's fault as
+        little as the destination's, and NotYet or Reject for this guest's own.
         """
         breaker = self.lane.breaker
         pause = breaker.wait()
@@ -137,7 +158,7 @@ class Fetcher:
             raise Outdated(reason, after=max(pause, _PAUSE))
         breaker.probing()  # without an event to fetch, nobody else finds out that it works again
         try:
-            guest = await self.guest(customer, keep)
+            guest = await self.guest(customer, Occasion(event=delivery.event, delivery=delivery))
         except OutboxUnavailable:
             raise
         except LaneFailure as exc:
@@ -151,13 +172,10 @@ class Fetcher:
             raise Reject(f"the guest cannot be fetched anew: {exc}") from exc
         finally:
             breaker.abandon()
-        if guest is None and tries + 1 < TRIES_FOR_A_GUEST:
+        if guest is None and delivery.attempts + 1 < TRIES_FOR_A_GUEST:
             raise NotYet("the source does not know the customer yet")
         if guest is None:
             await self._events.lose_guest(self._name, customer, at=self._clock.now())
-
-    async def _keep(self, guest: Guest, fetched_at: int) -> None:
-        await self._events.learn_guest(self._name, guest, fetched_at=fetched_at)
 
 
 def _item(customer: str) -> int:

@@ -1,56 +1,21 @@
-"""Decides what a change of a customer, or a visit, asks for: what follows from things told before.
+"""Decides what a visit asks for: what follows from a booking that was told before.
 
 Pure, like transform; the stage of that name asks it.
 """
 
-from collections.abc import Callable
-
 from pipeline.errors import Reject, Retry, Skip, UnknownOutcome
 from pipeline.gather import Truth
-from pipeline.guest import takes_back
 from pipeline.model import (
     ARRIVED,
     COMPLETE,
     DeliveryKind,
-    DeliveryState,
     Facts,
     Nothing,
-    Priority,
 )
-from pipeline.outbox import Intent, VisitDue
+from pipeline.outbox import VisitDue
 from pipeline.plugin import Mapper
 from pipeline.seal import Seal
 from pipeline.transform import end_of_visit, next_step
-
-
-def changed_customer(
-    name: str, mapper: Mapper, facts: Facts, is_owed: Callable[[Facts], bool | None]
-) -> list[Intent]:
-    """Give what a destination is owed that was told of a customer before.
-
-    `is_owed` tells whether a guest's details are; None if they may not be told.
-    """
-    customer = facts.guest.customer if facts.guest else None
-
-    def intent(kind: DeliveryKind, priority: int, *, spare: bool = False) -> Intent:
-        return Intent(
-            destination=name,
-            kind=kind,
-            state=DeliveryState.WAITING,
-            priority=priority,
-            customer=customer,
-            spare=spare,
-        )
-
-    made = []
-    if takes_back(facts, mapper):
-        made.append(intent(DeliveryKind.CONSENT, Priority.OPT_OUT))
-    if mapper.registrar:
-        return made
-    owed = is_owed(facts)
-    if owed is not None:
-        made.append(intent(DeliveryKind.GUEST, Priority.CHANGED, spare=not owed))
-    return made
 
 
 def visits_due(

@@ -12,7 +12,7 @@ import msgspec
 from pipeline.chronicle import chronicle
 from pipeline.clock import micros
 from pipeline.errors import NotYet, Reject, Skip, Unreadable
-from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher
+from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher, Occasion
 from pipeline.means import Means
 from pipeline.model import Action, Event, EventState, Kind, Minor, Origin
 from pipeline.notice import Notices, Redeemed
@@ -112,15 +112,16 @@ class Heeder:
             raise Skip("no booking")
         await self._know_venue()
         known = await self._outbox.facts.guest(self._name, customer)
+        occasion = Occasion(event=event.id)
         fetched = known is not None and event.received_at <= known.fetched_at <= self._clock.now()
-        if fetched or await self._fetcher.guest(customer):
+        if fetched or await self._fetcher.guest(customer, occasion):
             return msgspec.structs.replace(event, customer=customer)
         if event.action is Action.CREATED:
             if event.attempts + 1 < TRIES_FOR_A_GUEST:
                 raise NotYet("the source does not know the customer yet")
             raise Reject("the source does not know the customer")
         once = "the source does not know the customer any more"
-        if event.reason != once or not await self._knows_others(customer):
+        if event.reason != once or not await self._knows_others(customer, occasion):
             raise NotYet(once, after=_BEFORE_BELIEVING)
         erased = await self._outbox.people.erase(
             self._name, customer, _DELETED, now=self._clock.now()
@@ -129,13 +130,13 @@ class Heeder:
         await self._end(event, _DELETED)
         return None
 
-    async def _knows_others(self, customer: str) -> bool:
+    async def _knows_others(self, customer: str, occasion: Occasion) -> bool:
         """Tell whether the source still knows somebody else, if there is anybody.
 
         One that answers 404 to every question has lost its way, and not its guests.
         """
         other = await self._outbox.people.another(self._name, customer)
-        return other is None or await self._fetcher.guest(other) is not None
+        return other is None or await self._fetcher.guest(other, occasion) is not None
 
     async def _redemption(self, event: Event) -> Event:
         """Find the bookings that somebody came to."""
@@ -182,5 +183,5 @@ class Heeder:
             made = 0 if found.created_at is None else micros(found.created_at)
             await self._outbox.visits.learn_booking(event, found, as_of=made)
         if found.customer and await self._outbox.facts.guest(self._name, found.customer) is None:
-            await self._fetcher.guest(found.customer)
+            await self._fetcher.guest(found.customer, Occasion(event=event.id))
         return True

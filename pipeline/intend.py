@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from typing import Any
 
 import msgspec
 from msgspec import Struct
@@ -10,7 +9,7 @@ from msgspec import Struct
 from pipeline.consent import remembered
 from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip, UnknownOutcome
 from pipeline.feed import Feed
-from pipeline.follow import changed_customer, visits_due
+from pipeline.follow import visits_due
 from pipeline.gather import Truth
 from pipeline.guest import has_news, profile_is_told, record_of, takes_back
 from pipeline.log import trace
@@ -167,12 +166,7 @@ class Intender:
         if intents := await self._now_sendable(event, name, destination, customer, now):
             owed.intents += intents
         elif told or event.origin is Origin.BACKFILL:
-            owed.intents += changed_customer(
-                name,
-                mapper,
-                facts,
-                lambda facts: self._is_owed(DeliveryKind.GUEST, "", destination, facts),
-            )
+            owed.intents += self._guest(name, destination, facts, customer, Priority.CHANGED)
         if not has_news(facts, mapper):
             owed.heard += _heard(name, facts, truth)
 
@@ -216,33 +210,46 @@ class Intender:
             return [booking]
         goes = booking.state is DeliveryState.WAITING and not stale
 
-        def intent(kind: DeliveryKind, priority: int, **how: Any) -> Intent:
-            return Intent(
-                destination=name,
-                kind=kind,
-                state=DeliveryState.WAITING,
-                priority=priority,
-                customer=customer,
-                waits=booking.waits,
-                **how,
-            )
-
         made = [booking]
-        if takes_back(facts, mapper):
-            made.append(intent(DeliveryKind.CONSENT, Priority.OPT_OUT))
         if mapper.registrar or not facts.booking:
             return made
         if goes or not booking.waits:
             # A guest who is known hears of changes with any booking, and a new one with their own.
             first = booking.priority if booking.waits else Priority.CHANGED
-            owed = self._is_owed(DeliveryKind.GUEST, "", destination, facts)
-            if owed is not None:
-                made.append(intent(DeliveryKind.GUEST, first, spare=not owed))
+            made += self._guest(name, destination, facts, customer, first)
         roles = distinct_roles(mapper.tag_roles, facts.booking) if goes else ()
         return made + [
-            intent(DeliveryKind.TAG, Priority.TAG, detail=role)
+            Intent(
+                destination=name,
+                kind=DeliveryKind.TAG,
+                detail=role,
+                state=DeliveryState.WAITING,
+                priority=Priority.TAG,
+                customer=customer,
+                waits=booking.waits,
+            )
             for role in roles
             if self._is_owed(DeliveryKind.TAG, role, destination, facts)
+        ]
+
+    def _guest(
+        self, name: str, destination: Destination, facts: Facts, customer: str, first: int
+    ) -> list[Intent]:
+        """Give the guest's details, where they are told by a call of their own and may be."""
+        if destination.mapper.registrar:
+            return []
+        owed = self._is_owed(DeliveryKind.GUEST, "", destination, facts)
+        if owed is None:
+            return []
+        return [
+            Intent(
+                destination=name,
+                kind=DeliveryKind.GUEST,
+                state=DeliveryState.WAITING,
+                priority=first,
+                customer=customer,
+                spare=not owed,
+            )
         ]
 
     def _booking(self, name: str, destination: Destination, facts: Facts) -> Intent:
@@ -283,9 +290,7 @@ class Intender:
 
 
 def _unhurried(intent: Intent) -> Intent:
-    """Let what was found by looking, and not told, go last; but an opt-out never waits."""
-    if intent.kind is DeliveryKind.CONSENT:
-        return intent
+    """Let what was found by looking, and not told, go last."""
     return msgspec.structs.replace(intent, priority=Priority.BACKFILL)
 
 

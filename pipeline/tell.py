@@ -1,7 +1,7 @@
 """Tells a destination of one delivery: from what is true now, to what was recorded of it."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -21,6 +21,7 @@ from pipeline.errors import (
     Unauthorized,
     UnknownOutcome,
 )
+from pipeline.fetch import Fetcher
 from pipeline.gather import Truth, booking_key
 from pipeline.lane import Fate, Lane, Verdict
 from pipeline.log import trace
@@ -46,7 +47,6 @@ from pipeline.model import (
 from pipeline.outbox import Ending, Learnt
 from pipeline.plugin import Destination
 from pipeline.redact import private
-from pipeline.refresh import Refresher
 from pipeline.transform import next_step
 from pipeline.wire import recorded_by
 
@@ -70,12 +70,12 @@ class Teller:
         budget: Budget,
         lane: Lane,
         means: Means,
-        refresher: Refresher,
+        fetchers: Mapping[str, Fetcher],
         goes_on: Callable[[Delivery], None] = lambda _: None,
     ) -> None:
         #: Called for a delivery whose next request is to follow soon.
         self._goes_on = goes_on
-        self._refresher = refresher
+        self._fetchers = fetchers
         self._name = name
         self._destination = destination
         self._budget = budget
@@ -118,7 +118,7 @@ class Teller:
         truth = await self._truth(delivery)
         if not await self._advance(delivery, truth, attempt):
             customer = truth.guest.customer if truth.guest else ""
-            await self._refresher.refresh(delivery, customer)
+            await self._fetchers[delivery.source].refresh(delivery, customer)
             if not await self._advance(delivery, await self._truth(delivery), attempt):
                 raise NotYet("the guest is older than when it was fetched: the clock was set")
 

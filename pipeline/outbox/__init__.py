@@ -175,6 +175,18 @@ class Hearer(Struct, frozen=True, kw_only=True):
     kinds: Collection[DeliveryKind]
 
 
+class Heard(Struct, frozen=True, kw_only=True):
+    """What a source has said of a guest."""
+
+    source: str
+    guest: Guest
+    person: str | None
+    fetched_at: int
+    #: What they were asked for.
+    event: int
+    delivery: int | None = None
+
+
 class OptOut(Struct, frozen=True, kw_only=True):
     """A delivery that was made for an opt-out, and those that parked with the same before."""
 
@@ -576,19 +588,10 @@ class Deliveries(Protocol):
     ) -> list[Became]:
         """Let a delivery wait until `due_at`; `failed` counts an attempt of its own."""
 
-    async def refresh(
-        self,
-        delivery: Delivery,
-        guest: Guest,
-        person: str | None,
-        hearers: Sequence[Hearer],
-        *,
-        fetched_at: int,
-        now: int,
-    ) -> list[OptOut]:
-        """Keep a guest's details that were fetched for a delivery, and owe what they take back.
+    async def hear(self, heard: Heard, hearers: Sequence[Hearer], *, now: int) -> list[OptOut]:
+        """Keep a guest's details that were fetched, and owe what they take back.
 
-        In one transaction, for no event would bring it up again. Nothing is owed while newer
+        In one transaction, for nothing might bring it up again. Nothing is owed while newer
         details are known: whoever has fetched those sees to it. Who is being told of the guest just
         now, perhaps what is true no more, is owed it in any case.
         """

@@ -5,10 +5,11 @@ from collections.abc import Collection, Sequence
 
 import msgspec
 
-from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event, Guest
+from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event
 from pipeline.outbox import (
     Became,
     Ending,
+    Heard,
     Hearer,
     Intent,
     Learnt,
@@ -20,9 +21,9 @@ from pipeline.outbox import (
     VisitDue,
 )
 from pipeline.outbox.file import Readers
+from pipeline.outbox.hear import hear
 from pipeline.outbox.ledger import end_attempt
 from pipeline.outbox.query import rows
-from pipeline.outbox.refresh import refresh
 from pipeline.outbox.settle import ensure_guest, settle
 from pipeline.outbox.supersede import OF_GUESTS, give_way
 from pipeline.outbox.told import end_doubt, learn, learn_customer, remember
@@ -235,21 +236,11 @@ class SqliteDeliveries:
 
         return await self._writer.do(unit)
 
-    async def refresh(
-        self,
-        delivery: Delivery,
-        guest: Guest,
-        person: str | None,
-        hearers: Sequence[Hearer],
-        *,
-        fetched_at: int,
-        now: int,
-    ) -> list[OptOut]:
-        """Keep a guest's details that were fetched for a delivery, and owe what they take back."""
+    async def hear(self, heard: Heard, hearers: Sequence[Hearer], *, now: int) -> list[OptOut]:
+        """Keep a guest's details that were fetched, and owe what they take back."""
 
         def unit(connection: sqlite3.Connection) -> list[OptOut]:
-            whom = (delivery, guest, person, hearers)
-            return refresh(connection, *whom, fetched_at=fetched_at, now=now)
+            return hear(connection, heard, hearers, now)
 
         return await self._writer.do(unit)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import msgspec
 
 from pipeline.model import Delivery, DeliveryKind, DeliveryState, Event, Priority
-from pipeline.outbox import Hearer, Intent, OptOut, Settled, VisitDue
+from pipeline.outbox import Heard, Hearer, Intent, OptOut, Settled, VisitDue
 from pipeline.outbox.query import rows
 from pipeline.outbox.supersede import OF_GUESTS, Replaced, supersede, supersede_bookings
 from pipeline.outbox.visits import due_again
@@ -95,10 +95,6 @@ def _owe(
     replaced: Replaced = []
     guest = _guest(connection, event, intents, now, replaced)
     for intent in intents:
-        if intent.kind is DeliveryKind.CONSENT:
-            made = _consent(connection, _new(event, intent), now)
-            replaced += [(old, made.delivery) for old in made.replaced] if made else []
-    for intent in intents:
         if intent.kind is DeliveryKind.BOOKING:
             replaced += _booking(connection, event, intent, guest, now)
         elif intent.kind is DeliveryKind.TAG:
@@ -160,30 +156,35 @@ def ensure_guest(
 
 
 def owe_opt_out(
-    connection: sqlite3.Connection, delivery: Delivery, customer: str, destination: str, now: int
+    connection: sqlite3.Connection, heard: Heard, destination: str, now: int
 ) -> OptOut | None:
-    """Make the delivery of an opt-out that another delivery has found; None if one waits."""
+    """Make the delivery of an opt-out that was heard; None if one waits."""
     new = _New(
-        event=delivery.event,
-        source=delivery.source,
+        event=heard.event,
+        source=heard.source,
         destination=destination,
         kind=DeliveryKind.CONSENT,
-        customer=customer,
+        customer=heard.guest.customer,
         priority=Priority.OPT_OUT,
     )
-    return _consent(connection, new, now)
+    found = _open_guests(connection, new.source, new.customer, new.destination, new.kind)
+    if any(state is DeliveryState.WAITING for _, state in found):
+        return None
+    made = _insert(connection, new, now)
+    parked = [consent for consent, state in found if state is DeliveryState.PARKED]
+    for consent in parked:
+        supersede(connection, consent, made, now)
+    return OptOut(destination=new.destination, delivery=made, replaced=parked)
 
 
-def is_being_told(
-    connection: sqlite3.Connection, delivery: Delivery, customer: str, hearer: Hearer
-) -> bool:
+def is_being_told(connection: sqlite3.Connection, heard: Heard, hearer: Hearer) -> bool:
     """Tell whether another delivery is telling a destination of a guest's consent just now."""
     found = rows(
         connection,
         """SELECT kind FROM delivery
-           WHERE source = ? AND customer = ? AND destination = ? AND state = 'sending' AND id <> ?
-             AND state IN ('waiting', 'sending', 'parked')""",
-        (delivery.source, customer, hearer.destination, delivery.id),
+           WHERE source = ? AND customer = ? AND destination = ? AND state = 'sending'
+             AND id IS NOT ? AND state IN ('waiting', 'sending', 'parked')""",
+        (heard.source, heard.guest.customer, hearer.destination, heard.delivery),
     )
     return any(kind in hearer.kinds for [kind] in found)
 
@@ -205,8 +206,7 @@ def _guest(
     usable = {DeliveryState.WAITING} if wanted else {DeliveryState.WAITING, DeliveryState.SENDING}
     for guest, state in found:
         if state in usable:
-            hurried = (one.priority for one in intents if one.kind is not DeliveryKind.CONSENT)
-            _hurry(connection, guest, min(hurried))
+            _hurry(connection, guest, min(one.priority for one in intents))
             return guest
     if wanted is None:
         return None
@@ -215,18 +215,6 @@ def _guest(
         if state is DeliveryState.PARKED:
             replaced += supersede(connection, guest, made, now)
     return made
-
-
-def _consent(connection: sqlite3.Connection, new: _New, now: int) -> OptOut | None:
-    """Make the delivery of an opt-out, unless one waits; see `_guest`."""
-    found = _open_guests(connection, new.source, new.customer, new.destination, new.kind)
-    if any(state is DeliveryState.WAITING for _, state in found):
-        return None
-    made = _insert(connection, new, now)
-    parked = [consent for consent, state in found if state is DeliveryState.PARKED]
-    for consent in parked:
-        supersede(connection, consent, made, now)
-    return OptOut(destination=new.destination, delivery=made, replaced=parked)
 
 
 def _hurry(connection: sqlite3.Connection, guest: int, priority: int) -> None:

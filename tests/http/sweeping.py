@@ -100,7 +100,8 @@ class Field:
 
     async def learn(self, booking: str, at: int) -> None:
         """Know a booking, and who it is of, as ROLLER has them, as of then."""
-        found = await self.stages.doors["leeds"].source.fetch_booking(booking)
+        source = self.stages.doors["leeds"].source
+        found = await source.fetch_booking(booking)
         assert found is not None
         # It refers to no event, for there is none in the outbox.
         event = Event(
@@ -110,8 +111,10 @@ class Field:
             body=b"",
         )  # fmt: skip
         await self.outbox.events.learn_booking(event, found)
-        if found.customer:
-            await self.stages.enrichers["leeds"].fetcher.guest(found.customer)
+        guest = await source.fetch_guest(found.customer) if found.customer else None
+        if guest is not None:
+            now = self.clock.now()
+            await self.outbox.events.learn_guest("leeds", guest, fetched_at=now)
 
     async def asked(self) -> list[tuple[str, str, int]]:
         """Give the pages that ROLLER was asked for: report, day, number."""

@@ -19,7 +19,7 @@ from pipeline.model import (
     Product,
     ToldGuest,
 )
-from pipeline.outbox import Asked, Hearer, Learnt, Note, Pick, Reading, VisitDue
+from pipeline.outbox import Asked, Heard, Hearer, Learnt, Note, Pick, Reading, VisitDue
 from pipeline.outbox.sqlite import SqliteOutbox
 from pipeline.reports import Report
 from tests.outbox.support import (
@@ -89,7 +89,8 @@ async def _everything(outbox: SqliteOutbox) -> None:
     says_no = Guest(customer="c", consent=GuestConsent(email=Consent.NO))
     hearer = Hearer(destination="stampede", takes_back=bool, kinds=[])
     for person in (None, "p"):
-        await outbox.deliveries.refresh(booking, says_no, person, [hearer], fetched_at=T0, now=T0)
+        heard = Heard(source="leeds", guest=says_no, person=person, fetched_at=T0, event=1)
+        await outbox.deliveries.hear(heard, [hearer], now=T0)
     await outbox.deliveries.next_due("stampede", most=6)
     await outbox.deliveries.claim(
         "stampede", lines(), pick=Pick.OLDEST, under_way=[1], now=T0, until=T0 + LEASE

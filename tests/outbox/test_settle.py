@@ -8,6 +8,8 @@ from pipeline.model import (
     Consent,
     DeliveryKind,
     DeliveryState,
+    Event,
+    Guest,
     GuestConsent,
     Origin,
     Outcome,
@@ -15,7 +17,7 @@ from pipeline.model import (
     ToldConsent,
     ToldGuest,
 )
-from pipeline.outbox import Learnt, Remembered
+from pipeline.outbox import Heard, Hearer, Learnt, Remembered
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
@@ -124,21 +126,28 @@ async def test_an_event_that_another_worker_has_finished_makes_no_second_deliver
     assert look(path, "SELECT count(*) FROM delivery") == [(1,)]
 
 
-_CONSENT = intent(DeliveryKind.CONSENT, priority=Priority.OPT_OUT)
+async def _takes_back(outbox: SqliteOutbox, event: Event) -> None:
+    """Hear of an event's guest, each time later, that they take back what the destination has."""
+    guest = Guest(customer="c", consent=GuestConsent(email=Consent.NO))
+    at = T0 + (event.id or 0)
+    heard = Heard(source="leeds", guest=guest, person="p", fetched_at=at, event=event.id)
+    hearer = Hearer(destination="stampede", takes_back=lambda _: True, kinds=[])
+    await outbox.deliveries.hear(heard, [hearer], now=T0)
 
 
 async def test_an_opt_out_overtakes_all_that_waits_of_the_guest(
     outbox: SqliteOutbox, path: Path
 ) -> None:
     """It goes first, and one that waits serves for the next."""
+    await _tell(outbox, "p", ToldGuest())
     await settled(outbox, "1", BOOKING, GUEST, TAG)
-    await settled(outbox, "2", BOOKING, _CONSENT, booking="b2")
-    await settled(outbox, "3", BOOKING, _CONSENT, booking="b3")
+    for key in ("2", "3"):
+        await _takes_back(outbox, await settled(outbox, key, BOOKING, booking=f"b{key}"))
     assert look(path, "SELECT count(*) FROM delivery WHERE kind = 'consent'") == [(1,)]
     first = await next_delivery(outbox)
     assert (first.kind, first.booking, first.priority) == ("consent", None, Priority.OPT_OUT)
     assert await nothing_goes(outbox), "the guest's other work is not under way meanwhile"
-    await settled(outbox, "4", BOOKING, _CONSENT, booking="b4")
+    await _takes_back(outbox, await settled(outbox, "4", BOOKING, booking="b4"))
     assert look(path, "SELECT count(*) FROM delivery WHERE kind = 'consent'") == [(2,)]
     conserved(path)
 

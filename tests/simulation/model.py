@@ -108,19 +108,24 @@ class Model:
         fetched = [(at, one) for at, one in self.fetched.get(record, []) if at <= now]
         oldest = now - FRESH - SLACK - self.stretched(now)
         recent = [one for at, one in fetched[-1:] if at >= oldest]
-        recent += [one for (_, one), (at, _) in pairwise(fetched) if at >= now - RACE]
+        recent += self._just_replaced(fetched, now)
         return any((one.first, one.phone) == (first, phone) for one in recent)
 
-    def says_no(self, record: Record) -> bool:
+    def says_no(self, record: Record, now: float) -> bool:
         """Tell whether a record's last word is a no, to anything."""
-        said = [one.consent for _, one in self.fetched.get(record, [])]
-        return bool(said) and Consent.NO in {said[-1].email, said[-1].sms}
+        fetched = self.fetched.get(record, [])
+        last = [one for _, one in fetched[-1:]] + self._just_replaced(fetched, now)
+        return any(Consent.NO in {one.consent.email, one.consent.sms} for one in last)
 
-    def takes_back(self, record: Record) -> bool:
+    def takes_back(self, record: Record, now: float) -> bool:
         """Tell whether a record says no where it has said yes: that waits for nothing."""
         said = [one.consent for _, one in self.fetched.get(record, [])]
         said_yes = any(Consent.YES in {one.email, one.sms} for one in said)
-        return said_yes and self.says_no(record)
+        return said_yes and self.says_no(record, now)
+
+    def _just_replaced(self, fetched: Sequence[tuple[float, Guest]], now: float) -> list[Guest]:
+        """Give the details that a request may still have been made from."""
+        return [one for (_, one), (at, _) in pairwise(fetched) if at >= now - RACE]
 
     def stretched(self, now: float) -> float:
         """Tell by how much our time is too short, for the wall clock was set back in it."""

@@ -59,8 +59,8 @@ def _book(customer: str | None = "c0", **fields: object) -> Book:
     return Book(**{"venue": "venue-0", "booking": "b0", "customer": customer} | fields)  # type: ignore[arg-type]
 
 
-def _say(consent: Consent) -> Change:
-    return Change(venue="venue-0", customer="c0", by_email=consent, by_sms=consent)
+def _say(consent: Consent, customer: str = "c0") -> Change:
+    return Change(venue="venue-0", customer=customer, by_email=consent, by_sms=consent)
 
 
 @pytest.mark.parametrize("seed", range(4))
@@ -210,6 +210,21 @@ def test_an_opt_out_that_one_stampede_finds_reaches_the_other(mode: str) -> None
     )
     for receivers in ((Receiver(), told), (told, Receiver())):
         assert play(msgspec.structs.replace(history, receivers=receivers)) == []
+
+
+@pytest.mark.parametrize("pause", [0.02, 0.1])
+def test_an_opt_out_counts_that_is_found_for_a_booking_which_is_somebody_elses_by_then(
+    pause: float,
+) -> None:
+    """It was heard, and whoever has no booking any more may never be asked for again."""
+    history = _history(
+        (_say(_YES, "c1"), 0.0),
+        (_book("c1"), 1000.0),
+        (_say(_NO, "c1"), 0.0),
+        (_book("c1", booking="b1"), pause),  # while the guest is fetched
+        (_book("c0", booking="b1"), 30.0),
+    )
+    assert play(msgspec.structs.replace(history, receivers=(Receiver(), Receiver()))) == []
 
 
 @pytest.mark.parametrize("kind", ["timeout", "reset", "garbage"])

@@ -98,7 +98,7 @@ class There:
             one.consent for one in [x for x in self.model.told if x.email == body["email"]][-1:]
         ]
         takes_back = any(one[name] and not said[name] for one in had for name in CHANNELS)
-        return takes_back or self.model.takes_back(record)
+        return takes_back or self.model.takes_back(record, now())
 
     def note_told(self, call: Call, left: float, reply: Reply) -> None:
         """Note that a guest's call was answered with success."""
@@ -125,7 +125,7 @@ class There:
             return [(venue, customer)]
         records = self.model.fetched
         mine = [one for one, said in records.items() if said[-1][1].email == body["email"]]
-        return [one for one in mine if self.model.says_no(one)]
+        return [one for one in mine if self.model.says_no(one, now())]
 
     def subjects(self, call: Call) -> set[str]:
         """Name the guest and the booking that a call is about, as far as it tells."""

@@ -15,7 +15,10 @@ from pipeline.budget import Budget
 from pipeline.config import RetryPolicy
 from pipeline.destinations.stampede import Stampede, StampedeSettings
 from pipeline.destinations.stampede.settings import Serial
+from pipeline.feed import Feed
+from pipeline.fetch import Occasion
 from pipeline.gather import Gatherer, SourceTraits
+from pipeline.hear import Hearing
 from pipeline.lane import Lane
 from pipeline.log import Log
 from pipeline.means import Means
@@ -23,7 +26,6 @@ from pipeline.model import Booking, Guest
 from pipeline.outbox import Intent
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.plugin import Call, Reply, VenueDetails
-from pipeline.refresh import Refresher
 from pipeline.settings import Duration, Secret
 from pipeline.tell import Teller
 from pipeline.wire import current_recorder
@@ -77,6 +79,7 @@ class Told(Struct, kw_only=True):
     peer: Peer
     clock: FakeClock
     teller: Teller
+    hearing: Hearing
     log: Log
     lines: io.StringIO
     budget: Budget
@@ -88,7 +91,7 @@ class Told(Struct, kw_only=True):
         [event] = await self.outbox.events.claim([receipt.event], now=now, until=now + LEASE)
         await self.outbox.events.learn_booking(event, booking)
         if guest is not None:
-            await self.outbox.events.learn_guest("leeds", guest, fetched_at=now)
+            await self.hearing.keep("leeds", guest, now, Occasion(event=event.id))
         await self.outbox.deliveries.settle(event, intents, now=now)
 
     async def tell(self) -> bool:
@@ -131,19 +134,21 @@ async def telling(
         budget = Budget(made.rate_limit, clock)
         means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
         policy = RetryPolicy(first=Duration(2), max=Duration(3600))
+        stampede = Stampede("stampede", made, peer)
         teller = Teller(
             "stampede",
-            Stampede("stampede", made, peer),
+            stampede,
             budget=budget,
             lane=Lane(policy, clock, random.Random(1)),
             means=means,
-            refresher=Refresher(means, {}, {}, {}),
+            fetchers={},
         )
         yield Told(
             outbox=outbox,
             peer=peer,
             clock=clock,
             teller=teller,
+            hearing=Hearing(means, {"stampede": stampede}, {"stampede": Feed(10)}),
             log=log,
             lines=lines,
             budget=budget,

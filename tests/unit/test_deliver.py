@@ -23,7 +23,6 @@ from pipeline.log import Log
 from pipeline.means import Means
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.plugin import Call, Reply, VenueDetails
-from pipeline.refresh import Refresher
 from pipeline.settings import Duration, Secret
 from tests.outbox.support import GUEST, claimed, look
 from tests.waiting import until
@@ -88,7 +87,7 @@ async def test_a_mistake_of_ours_is_the_lanes_trouble_and_is_tried_again_later(
         budget=Budget(settings.rate_limit, clock),
         lane=Lane(_QUICK, clock, random.Random(1)),
         means=means,
-        refresher=Refresher(means, {}, {}, {}),
+        fetchers={},
         owed=Feed(10),
     )
     async with asyncio.TaskGroup() as tasks:

@@ -11,7 +11,9 @@ from pipeline.clock import SystemClock
 from pipeline.config import RetryPolicy
 from pipeline.enrich import Enricher
 from pipeline.feed import Feed
+from pipeline.fetch import Fetcher
 from pipeline.gather import Gatherer
+from pipeline.hear import Hearing
 from pipeline.lane import Lane, LaneState
 from pipeline.log import Log
 from pipeline.means import Means
@@ -50,13 +52,21 @@ async def test_a_mistake_of_ours_is_the_lanes_trouble_and_the_work_goes_on(
     policy = RetryPolicy(first=Duration(0.02), max=Duration(0.1))
     async with open_outbox(tmp_path / "outbox.db") as outbox:
         await outbox.intake.accept(arrival("1", at=1))
+        means = Means(outbox=outbox, gatherer=Gatherer(outbox, {}), clock=clock, log=log)
+        source = Roller("leeds", settings, session)
         enricher = Enricher(
             "leeds",
-            Roller("leeds", settings, session),
+            source,
+            Fetcher(
+                "leeds",
+                source,
+                keep=Hearing(means, {}, {}).keep,
+                limiter=AsyncLimiter(60, 60),
+                lane=Lane(policy, clock, random.Random(1)),
+                means=means,
+            ),
             mappers=(),
-            limiter=AsyncLimiter(60, 60),
-            lane=Lane(policy, clock, random.Random(1)),
-            means=Means(outbox=outbox, gatherer=Gatherer(outbox, {}), clock=clock, log=log),
+            means=means,
             arrivals=_BrokenOnce(10),
             enriched=Feed(10),
         )

@@ -1,5 +1,6 @@
 """A pause that a source asks for is kept by every request to it."""
 
+import functools
 import random
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from aiolimiter import AsyncLimiter
 
 from pipeline.config import RetryPolicy
 from pipeline.errors import Throttled
-from pipeline.fetch import Fetcher
+from pipeline.fetch import Fetcher, Occasion
 from pipeline.gather import Gatherer
+from pipeline.hear import Hearing
 from pipeline.lane import Lane
 from pipeline.log import Log
 from pipeline.means import Means
@@ -32,12 +34,14 @@ async def fetcher(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Fetcher]:
         random.Random(1), latency=Latency(least=0.0, usual=0.001), outages=Outages()
     )
     async with open_outbox(tmp_path / "outbox.db") as outbox:
+        means = Means(outbox=outbox, gatherer=Gatherer(outbox, {}), clock=clock, log=log)
         yield Fetcher(
             "leeds",
             source,
+            keep=Hearing(means, {}, {}).keep,
             limiter=AsyncLimiter(1000, 1),
             lane=Lane(RetryPolicy(), clock, random.Random(1)),
-            means=Means(outbox=outbox, gatherer=Gatherer(outbox, {}), clock=clock, log=log),
+            means=means,
         )
 
 
@@ -57,7 +61,8 @@ async def _refused(fetcher: Fetcher, after: float, *, meanwhile: float | None = 
 async def test_nothing_leaves_until_the_pause_is_over(fetcher: Fetcher, clock: FakeClock) -> None:
     """Exceeding ROLLER's limit is answered with a minute's penalty, and asking on prolongs it."""
     await _refused(fetcher, 60.0)
-    for ask in (fetcher.venue, lambda: fetcher.guest("7"), lambda: fetcher.booking("b")):
+    guest = functools.partial(fetcher.guest, "7", Occasion(event=1))
+    for ask in (fetcher.venue, guest, lambda: fetcher.booking("b")):
         with pytest.raises(Throttled) as caught:
             await ask()
         assert caught.value.after == 60.0

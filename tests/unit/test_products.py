@@ -15,6 +15,7 @@ from pipeline.config import RetryPolicy
 from pipeline.errors import Failure, Reject, Retry, Throttled, Unreachable
 from pipeline.fetch import Fetcher
 from pipeline.gather import Gatherer
+from pipeline.hear import Hearing
 from pipeline.lane import Lane, LaneState
 from pipeline.log import Log
 from pipeline.means import Means
@@ -65,7 +66,10 @@ class _Here:
         dice = random.Random(1)
         source = SimulatedRoller(dice, latency=Latency(least=0.0, usual=0.001), outages=Outages())
         limiter = AsyncLimiter(1000, 1)
-        self.fetcher = Fetcher("leeds", source, limiter=limiter, lane=self.lane, means=means)
+        keep = Hearing(means, {}, {}).keep
+        self.fetcher = Fetcher(
+            "leeds", source, keep=keep, limiter=limiter, lane=self.lane, means=means
+        )
         self.peer = _Peer()
         self.outbox = outbox
         self.means = means

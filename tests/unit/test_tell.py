@@ -132,9 +132,8 @@ async def _withdraws(told: Told) -> None:
     """Let the guest say no, and tell what is owed then."""
     told.clock.advance(1)
     guest = made.guest(consent=_NO)
-    consent = intent(DeliveryKind.CONSENT, customer=guest.customer)
     skipped = intent(state=DeliveryState.SKIPPED, customer=guest.customer)
-    await told.owe(made.booking(id="other"), skipped, consent, key="2", guest=guest)
+    await told.owe(made.booking(id="other"), skipped, key="2", guest=guest)
     await told.tell()
 
 

@@ -1,38 +1,32 @@
-"""Keeps what was fetched for a delivery: one transaction, with the opt-outs that are in it."""
+"""Keeps what was heard of a guest: one transaction, with the opt-outs that are in it."""
 
 import sqlite3
 from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.model import Consent, Delivery, Guest
-from pipeline.outbox import Hearer, OptOut
+from pipeline.model import Consent, Guest
+from pipeline.outbox import Heard, Hearer, OptOut
 from pipeline.outbox.settle import is_being_told, owe_opt_out
 from pipeline.outbox.subject import known_guest, learn_subject
 from pipeline.outbox.told import told_guest
 
 
-def refresh(
-    connection: sqlite3.Connection,
-    delivery: Delivery,
-    guest: Guest,
-    person: str | None,
-    hearers: Sequence[Hearer],
-    *,
-    fetched_at: int,
-    now: int,
+def hear(
+    connection: sqlite3.Connection, heard: Heard, hearers: Sequence[Hearer], now: int
 ) -> list[OptOut]:
-    """Keep a guest's details, and owe what they take back; see `Deliveries.refresh`."""
-    source, customer, doc = delivery.source, guest.customer, msgspec.json.encode(guest)
+    """Keep a guest's details, and owe what they take back; see `Deliveries.hear`."""
+    source, customer = heard.source, heard.guest.customer
+    doc = msgspec.json.encode(heard.guest)
     before = known_guest(connection, source, customer)
-    if not learn_subject(connection, source, "guest", customer, as_of=fetched_at, doc=doc):
+    if not learn_subject(connection, source, "guest", customer, as_of=heard.fetched_at, doc=doc):
         return []
-    is_news = _says_no_now(guest, before)
+    is_news = _says_no_now(heard.guest, before)
     owed = [
-        owe_opt_out(connection, delivery, customer, one.destination, now)
+        owe_opt_out(connection, heard, one.destination, now)
         for one in hearers
-        if _takes_back(connection, one, person)
-        or (is_news and is_being_told(connection, delivery, customer, one))
+        if _takes_back(connection, one, heard.person)
+        or (is_news and is_being_told(connection, heard, one))
     ]
     return [one for one in owed if one is not None]
 

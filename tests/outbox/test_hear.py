@@ -19,7 +19,7 @@ from pipeline.model import (
     ToldConsent,
     ToldGuest,
 )
-from pipeline.outbox import Hearer, Learnt, OptOut
+from pipeline.outbox import Heard, Hearer, Learnt, OptOut
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.simulation.power import Power
 from tests.outbox.support import (
@@ -76,7 +76,7 @@ async def _in_hand(outbox: SqliteOutbox) -> Delivery:
     return await next_delivery(outbox)
 
 
-async def _refresh(
+async def _hear(
     outbox: SqliteOutbox,
     delivery: Delivery,
     says: GuestConsent = _SAYS_NO,
@@ -88,7 +88,15 @@ async def _refresh(
     guest = _guest(says)
     takes_back = taking_back("leeds", guest, at, made.stampede_mapper())
     hearers = [Hearer(destination=one, takes_back=takes_back, kinds=kinds) for one in whom]
-    return await outbox.deliveries.refresh(delivery, guest, "ada", hearers, fetched_at=at, now=at)
+    heard = Heard(
+        source="leeds",
+        guest=guest,
+        person="ada",
+        fetched_at=at,
+        event=delivery.event,
+        delivery=delivery.id,
+    )
+    return await outbox.deliveries.hear(heard, hearers, now=at)
 
 
 async def test_an_opt_out_is_owed_to_whom_a_yes_was_told(outbox: SqliteOutbox, path: Path) -> None:
@@ -96,7 +104,7 @@ async def test_an_opt_out_is_owed_to_whom_a_yes_was_told(outbox: SqliteOutbox, p
     await _tell(outbox, "second", _SAYS_YES)
     await _tell(outbox, "third", _SAYS_NO)
     delivery = await _in_hand(outbox)
-    [owed] = await _refresh(outbox, delivery)
+    [owed] = await _hear(outbox, delivery)
     assert owed.destination == "second"
     assert look(path, _OPT_OUTS) == [("second", 1, "waiting", "c", delivery.event)]
     known = await outbox.facts.guest("leeds", "c")
@@ -109,8 +117,8 @@ async def test_it_is_owed_once(outbox: SqliteOutbox, path: Path) -> None:
     """What waits will tell of it."""
     await _tell(outbox, "second", _SAYS_YES)
     delivery = await _in_hand(outbox)
-    assert len(await _refresh(outbox, delivery)) == 1
-    assert await _refresh(outbox, delivery, at=T0 + 2) == []
+    assert len(await _hear(outbox, delivery)) == 1
+    assert await _hear(outbox, delivery, at=T0 + 2) == []
     assert len(look(path, _OPT_OUTS)) == 1
 
 
@@ -120,7 +128,7 @@ async def test_nothing_is_owed_for_what_takes_nothing_back(
     """Deliveries exist where something is to be sent."""
     await _tell(outbox, "second", _SAYS_YES)
     delivery = await _in_hand(outbox)
-    assert await _refresh(outbox, delivery, _SAYS_YES) == []
+    assert await _hear(outbox, delivery, _SAYS_YES) == []
     assert look(path, _OPT_OUTS) == []
 
 
@@ -131,7 +139,7 @@ async def test_an_older_word_than_the_known_one_owes_nothing(
     await _tell(outbox, "second", _SAYS_YES)
     delivery = await _in_hand(outbox)
     await outbox.events.learn_guest("leeds", _guest(_SAYS_YES), fetched_at=T0 + 5)
-    assert await _refresh(outbox, delivery) == []
+    assert await _hear(outbox, delivery) == []
     assert look(path, _OPT_OUTS) == []
 
 
@@ -153,7 +161,7 @@ async def test_who_is_being_told_something_older_just_now_is_owed_it_too(
     there = msgspec.structs.replace(GUEST, destination="second")
     await settled(outbox, "again", there, booking="other")
     await _claim(outbox, "second")
-    found = await _refresh(outbox, delivery, says, kinds=kinds)
+    found = await _hear(outbox, delivery, says, kinds=kinds)
     assert [one.destination for one in found] == owed
 
 
@@ -163,18 +171,18 @@ async def test_the_delivery_that_has_fetched_it_is_not_taken_for_another(
     """It has not told anything yet, and will tell what it has just fetched."""
     delivery = await _in_hand(outbox)
     kinds = [DeliveryKind.GUEST]
-    assert await _refresh(outbox, delivery, kinds=kinds, whom=["stampede"]) == []
+    assert await _hear(outbox, delivery, kinds=kinds, whom=["stampede"]) == []
 
 
 async def test_an_opt_out_that_parked_gives_way(outbox: SqliteOutbox, path: Path) -> None:
     """A fresh one may succeed, and what parked with the old one goes on after it."""
     await _tell(outbox, "second", _SAYS_YES)
     delivery = await _in_hand(outbox)
-    [first] = await _refresh(outbox, delivery)
+    [first] = await _hear(outbox, delivery)
     consent = await _claim(outbox, "second")
     assert consent.id == first.delivery
     await outbox.deliveries.close(consent, DeliveryState.PARKED, "refused", None, now=T0)
-    [second] = await _refresh(outbox, delivery, at=T0 + 2)
+    [second] = await _hear(outbox, delivery, at=T0 + 2)
     assert second.replaced == [first.delivery]
     states = look(path, "SELECT state FROM delivery WHERE kind = 'consent' ORDER BY id")
     assert states == [("superseded",), ("waiting",)]
@@ -194,8 +202,8 @@ async def test_no_crash_comes_between_the_word_and_what_is_owed_for_it(
     with suppress(OutboxUnavailable):
         async with open_outbox(path, connect=power.connect) as outbox:
             power.cut_in(uses, after=after)
-            await _refresh(outbox, delivery)
-            await _refresh(outbox, delivery, at=T0 + 2)
+            await _hear(outbox, delivery)
+            await _hear(outbox, delivery, at=T0 + 2)
     assert power.gone.is_set()
     async with open_outbox(path) as outbox:
         known = await outbox.facts.guest("leeds", "c")
