@@ -18,7 +18,7 @@ from pipeline.heed import NOTICED, Heeder
 from pipeline.lane import Fate, Verdict
 from pipeline.log import trace
 from pipeline.means import Means
-from pipeline.model import Booking, Event, EventState, Kind, Origin, Phase
+from pipeline.model import Action, Booking, Event, EventState, Kind, Origin, Phase
 from pipeline.outbox import KnownBooking
 from pipeline.plugin import Mapper, Source
 from pipeline.products import Products
@@ -32,6 +32,9 @@ _WORKERS = 8
 _LEASE = 300.0
 
 _DAY = 86_400 * SECOND
+
+#: What an event says of a booking that the source need not know any more.
+_GONE = frozenset({Action.CANCELLED, Action.DELETED})
 
 _PAUSE = 1.0
 
@@ -305,6 +308,8 @@ class Enricher:
         if known and known.occurred_at >= event.as_of:
             return known.booking
         booking = await self.fetcher.booking(event.booking or "")
+        if booking is None and event.action in _GONE:
+            return _gone(known)
         if booking is None:
             raise Reject("the source does not know the booking")
         return booking
@@ -339,6 +344,13 @@ class Enricher:
                     "the source does not tell the venue's timezone, currency and country: "
                     f"set them in [sources.{self._name}]"
                 )
+
+
+def _gone(known: KnownBooking | None) -> Booking:
+    """Give a booking that the source has deleted: as it was, and cancelled; Skip if never known."""
+    if known is None:
+        raise Skip("deleted before it was known")
+    return msgspec.structs.replace(known.booking, phase=Phase.CANCELLED, status="Cancelled")
 
 
 def _is_ambiguous(known: KnownBooking | None, booking: Booking, event: Event) -> bool:

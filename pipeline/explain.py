@@ -96,6 +96,9 @@ _HELP = {
     "cancelled before it was registered": (
         "It was never told to the destination, and nothing is to be taken back there."
     ),
+    "deleted before it was known": (
+        "ROLLER has deleted the booking, and it was never told to anybody."
+    ),
     "no destination": "No destination has this source in its `venues`.",
     "no booking with this ticket": (
         "ROLLER names no booking in a message of redeemed tickets, and knows none that has these."

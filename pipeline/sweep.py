@@ -18,7 +18,7 @@ from msgspec import Struct
 from pipeline.clock import Clock, iso
 from pipeline.days import DAY, day_of
 from pipeline.log import Log
-from pipeline.model import Action, Arrival, EventState, Guest, Kind, Origin
+from pipeline.model import Action, Arrival, EventState, Guest, Kind, Origin, Phase
 from pipeline.outbox import Asked, Outbox, Place, Run, RunState, Sums
 from pipeline.reports import (
     Page,
@@ -171,7 +171,10 @@ class Sweep:
     def _arrival(self, origin: Origin, one: Reported, at: int) -> Arrival:
         """Make an event of what is missing; a booking and a guest are fetched for it."""
         booking = reference = None
+        action = Action.UPDATED
         if isinstance(one, ReportedBooking):
+            if one.booking.phase is Phase.CANCELLED:
+                action = Action.CANCELLED
             kind, what, body = Kind.BOOKING, one.booking.id, b""
             booking, reference = one.booking.id, one.booking.reference
         elif isinstance(one, ReportedGuest):
@@ -185,7 +188,7 @@ class Sweep:
             origin=origin,
             key=f"{origin}:{what}:{iso(one.modified_at)}",
             kind=kind,
-            action=Action.UPDATED,
+            action=action,
             occurred_at=at,
             booking=booking,
             reference=reference,

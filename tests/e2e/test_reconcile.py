@@ -87,3 +87,26 @@ async def test_a_booking_that_is_known_by_the_time_is_not_asked_for(here: World)
         assert here.rows(sql, made["booking"]["uniqueId"]) == [("done",)]
         asked = [one["path"] for one in await here.requests("roller")]
         assert asked.count(f"/bookings/{made['booking']['uniqueId']}") == 1
+
+
+async def test_a_booking_that_roller_has_deleted_is_cancelled_where_it_was_told(
+    here: World,
+) -> None:
+    """The report still names it when GET answers 404; nobody is told of one they never had."""
+    async with here.running():
+        customer = await here.guest(email="anna@example.com")
+        mine = {"customerId": customer, "status": "Paid"}
+        made = await here.book(booking=mine)
+        await here.settled()
+        gone = {"uniqueId": made["booking"]["uniqueId"], "status": "Deleted"}
+        await here.book(booking=gone, send=False)
+        await here.book(booking={"customerId": customer, "status": "Deleted"}, send=False)
+        await here.control("roller", "faults", {"kind": "404", "path": "/bookings/*"})
+        await reconcile(here)
+    stampede = await here.state("stampede")
+    assert told(stampede) == {gone["uniqueId"]: ("cancelled", "anna@example.com")}
+    sql = "SELECT action, state, reason FROM events WHERE origin = 'reconcile' AND kind = 'booking'"
+    assert sorted(here.rows(sql), key=str) == [
+        ("cancelled", "done", None),
+        ("cancelled", "ignored", "deleted before it was known"),
+    ]
