@@ -14,7 +14,7 @@ from pipeline.errors import NotYet, OutboxUnavailable, PipelineError, Reject, Sk
 from pipeline.feed import Feed
 from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher, Occasion
 from pipeline.flight import SharedFetch
-from pipeline.heed import NOTICED, Heeder
+from pipeline.heed import DELETED, NOTICED, Heeder
 from pipeline.lane import Fate, Verdict
 from pipeline.log import trace
 from pipeline.means import Means
@@ -324,8 +324,13 @@ class Enricher:
             await self._outbox.people.expect(event.source, customer)
         if await self.fetcher.guest(customer, Occasion(event=event.id)):
             return
+        erased = await self._outbox.people.is_erased(event.source, customer)
+        if erased:
+            await self._outbox.events.rewrite(event.id, None)
         if is_cancelled:
             return  # what was told of the booking is cancelled where it was told
+        if erased:
+            raise Skip(DELETED)
         if event.attempts + 1 < TRIES_FOR_A_GUEST:
             raise NotYet("the source does not know the customer yet")
         raise Reject("the source does not know the customer")

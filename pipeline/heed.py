@@ -30,7 +30,7 @@ _MOST_SEARCHES = 5
 #: Seconds until a guest is asked for again whom the source has no more: one 404 is no proof.
 _BEFORE_BELIEVING = 300.0
 
-_DELETED = "the guest was deleted at ROLLER"
+DELETED = "the guest was deleted at ROLLER"
 
 
 class Heeder:
@@ -124,11 +124,24 @@ class Heeder:
         if event.reason != once or not await self._knows_others(customer, occasion):
             raise NotYet(once, after=_BEFORE_BELIEVING)
         erased = await self._outbox.people.erase(
-            self._name, customer, _DELETED, now=self._clock.now()
+            self._name,
+            customer,
+            DELETED,
+            named_in=await self._named_in(customer),
+            now=self._clock.now(),
         )
         chronicle(self._log, erased)
-        await self._end(event, _DELETED)
+        await self._end(event, DELETED)
         return None
+
+    async def _named_in(self, customer: str) -> Sequence[int]:
+        """Find what has parked that names a customer, whatever else it may say."""
+        found: list[int] = []
+        after = 0
+        while page := await self._outbox.people.parked(self._name, after=after):
+            found += [event for event, body in page if self._notices.names(body, customer)]
+            after = page[-1][0]
+        return found
 
     async def _knows_others(self, customer: str, occasion: Occasion) -> bool:
         """Tell whether the source still knows somebody else, if there is anybody.

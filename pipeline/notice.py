@@ -44,5 +44,8 @@ class Notices(Protocol):
     def shrunk(self, kind: Kind, body: bytes) -> bytes:
         """Write the message anew with its ids and dates alone, so that it reads the same."""
 
+    def names(self, body: bytes, customer: str) -> bool:
+        """Tell whether any message, be it readable or not, names this customer."""
+
     async def find_booking(self, ticket: str) -> str | None:
         """Ask which booking a ticket is of; None when the source does not tell."""

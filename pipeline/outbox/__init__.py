@@ -426,8 +426,8 @@ class Events(Protocol):
     ) -> None:
         """Let an event wait until `due_at`; `failed` counts an attempt of its own."""
 
-    async def rewrite(self, event: int, body: bytes) -> None:
-        """Keep of a message what is in this body alone."""
+    async def rewrite(self, event: int, body: bytes | None) -> None:
+        """Keep of a message what is in this body alone, or nothing."""
 
     async def learn_booking(self, event: Event, booking: Booking) -> None:
         """Keep a booking's state, unless a newer one is known; and which tickets are of it."""
@@ -476,11 +476,22 @@ class People(Protocol):
     async def learn_minors(self, source: str, minors: Mapping[str, Minor], *, at: int) -> None:
         """Keep who is a minor by a waiver."""
 
-    async def erase(self, source: str, customer: str, reason: str, *, now: int) -> list[Became]:
+    async def parked(self, source: str, *, after: int) -> Sequence[tuple[int, bytes]]:
+        """Give the next messages of a source, after this event, that are parked and kept as is.
+
+        Of whom they are, no delivery tells.
+        """
+
+    async def is_erased(self, source: str, customer: str) -> bool:
+        """Tell whether a customer was erased."""
+
+    async def erase(
+        self, source: str, customer: str, reason: str, *, named_in: Sequence[int] = (), now: int
+    ) -> list[Became]:
         """Erase what names a customer who is gone from the source, and drop what waits for them.
 
-        What is dropped is ERASED for the reason. What was told of them is remembered: it holds
-        digests alone.
+        `named_in` are events whose bodies go as well. What is dropped is ERASED for the reason.
+        What was told of them is remembered: it holds digests alone.
         """
 
 

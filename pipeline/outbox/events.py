@@ -100,8 +100,8 @@ class SqliteEvents:
             ),
         )
 
-    async def rewrite(self, event: int, body: bytes) -> None:
-        """Keep of a message what is in this body alone."""
+    async def rewrite(self, event: int, body: bytes | None) -> None:
+        """Keep of a message what is in this body alone, or nothing."""
         await self._run("UPDATE event SET body = ? WHERE id = ?", (body, event))
 
     async def learn_booking(self, event: Event, booking: Booking) -> None:

@@ -28,6 +28,9 @@ _BODIES = (
         WHERE source = ?2 AND state = 'parked' AND booking IN {_LISTED}""",
 )
 
+#: Messages that are read at a time, each of some kilobytes.
+_PAGE = 100
+
 
 class SqlitePeople:
     """What is asked and written of a source's customers."""
@@ -114,7 +117,27 @@ class SqlitePeople:
 
         await self._writer.do(unit)
 
-    async def erase(self, source: str, customer: str, reason: str, *, now: int) -> list[Became]:
+    async def parked(self, source: str, *, after: int) -> Sequence[tuple[int, bytes]]:
+        """Give the next messages of a source, after this event, that are parked and kept as is."""
+        found = await self._readers.rows(
+            """SELECT id, body FROM event
+               WHERE state = 'parked' AND source = ? AND id > ? AND body IS NOT NULL
+               ORDER BY id LIMIT ?""",
+            (source, after, _PAGE),
+        )
+        return [(int(row[0]), bytes(row[1])) for row in found]
+
+    async def is_erased(self, source: str, customer: str) -> bool:
+        """Tell whether a customer was erased."""
+        row = await self._readers.row(
+            "SELECT 1 FROM subject WHERE source = ? AND kind = 'erased' AND key = ?",
+            (source, customer),
+        )
+        return row is not None
+
+    async def erase(
+        self, source: str, customer: str, reason: str, *, named_in: Sequence[int] = (), now: int
+    ) -> list[Became]:
         """Erase what names a customer who is gone from the source, and drop what waits for them."""
         bookings = await self._bookings(source, customer)
         ignored = await self._ignored(source, bookings)
@@ -128,7 +151,13 @@ class SqlitePeople:
             )
             for sql in _BODIES:
                 rows(connection, sql, (bookings, source))
-            for event in ignored:
+            rows(
+                connection,
+                """INSERT INTO subject (source, kind, key, as_of) VALUES (?, 'erased', ?, ?)
+                   ON CONFLICT DO NOTHING""",
+                (source, customer, now),
+            )
+            for event in (*ignored, *named_in):
                 rows(connection, "UPDATE event SET body = NULL WHERE id = ?", (event,))
             return became(connection, _drop_work(connection, source, customer, reason, now))
 

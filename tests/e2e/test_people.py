@@ -4,6 +4,7 @@ import asyncio
 import functools
 import time
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -231,6 +232,13 @@ async def test_of_a_message_about_people_only_ids_and_dates_are_kept(here: World
         assert set().union(*kept["data"]) <= ids[kind]
 
 
+_LATE = {
+    "uniqueId": "one",
+    "status": "Paid",
+    "total": 12,
+    "name": "Markerlate",
+    "items": [{"productId": 1, "quantity": 1, "bookingDate": "2026-12-05"}],
+}
 _DELETED = "the guest was deleted at ROLLER"
 _ONCE = "the source does not know the customer any more"
 
@@ -280,6 +288,38 @@ async def test_a_guest_who_was_deleted_is_erased_here_and_told_no_more(
     left = b"".join(one.read_bytes() for one in here.folder.glob("outbox.db*"))
     assert b"arker" not in left
     assert here.rows("SELECT count(*) FROM told WHERE kind = 'guest'") == [(1,)]
+
+
+async def test_of_somebody_erased_nothing_is_kept_that_comes_late_or_has_parked(
+    here: World,
+) -> None:
+    """A webhook may come hours later, and what cannot be read may name them too."""
+    async with here.running():
+        customer = await _booked(here)
+        odd = {"id": "odd", "type": 1, "data": [{"customerId": customer, "name": "Markerodd"}]}
+        assert await here.post(msgspec.json.encode(odd)) == 200
+        assert await here.post(b'{"id": "other", "type": 1, "data": [{"customerId": 1}]}') == 200
+        await here.delete(customer)
+        await _once(here)
+    _some_minutes_later(here)
+    async with here.running():
+        await here.heard()
+        assert here.rows("SELECT state FROM event WHERE key = 'other' AND body IS NOT NULL")
+        now = datetime.now(UTC)
+        for event, at in (("Updated", now), ("Cancelled", now + timedelta(seconds=1))):
+            late = {
+                "id": f"late {event}", "type": "Booking", "eventType": event,
+                "eventDate": at.isoformat(),
+                "data": _LATE | {"customerId": customer},
+            }  # fmt: skip
+            assert await here.post(msgspec.json.encode(late)) == 200
+        await here.heard()
+    sql = "SELECT key, state, reason FROM event WHERE body IS NULL AND key LIKE '%late%'"
+    assert here.rows(sql) == [
+        ("late Updated", "ignored", _DELETED),
+        ("late Cancelled", "done", None),
+    ]
+    assert here.rows("SELECT state, body FROM event WHERE key = 'odd'") == [("parked", None)]
 
 
 async def test_one_answer_404_does_not_erase_anybody(here: World) -> None:

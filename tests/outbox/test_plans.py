@@ -142,6 +142,8 @@ async def _told_beside_bookings(outbox: SqliteOutbox) -> None:
         due_at=T0,
     )
     await outbox.deliveries.settle(event, [], visits=[due, due], now=T0)
+    await outbox.people.parked("leeds", after=0)
+    await outbox.people.is_erased("leeds", "c")
     await outbox.people.erase("leeds", "c", "gone", now=T0)
 
 

@@ -10,6 +10,7 @@ import pytest
 
 import pipeline
 from pipeline.explain import DeliveryStory, EventStory, explain_delivery, explain_event
+from pipeline.heed import DELETED
 from pipeline.model import DeliveryKind, DeliveryState, EventState, Nothing
 from pipeline.outbox import Owed, Standing
 from pipeline.status import BudgetStatus, DestinationStatus, SourceStatus, Status
@@ -181,7 +182,7 @@ _GIVERS = {
 _ELSEWHERE = {"cli", "sandbox", "preview.py", "inquire.py", "venues.py", "subscriber.py"}
 
 #: Made of another's: a Gone is a failed answer, and what the lane gives is tried below.
-_HANDED_ON = {"fail(reply, call).reason", "_unexpected(exc)"}
+_HANDED_ON = {"fail(reply, call).reason", "_unexpected(exc)", "DELETED"}
 
 #: What the outbox's own statements write, and the beginnings that go before another reason.
 _OWN = {
@@ -189,7 +190,7 @@ _OWN = {
         "not configured", "too_large", "given up: x", "unexpected KeyError: see the log",
         "guest d5 parked", "unreadable: x", "unknown outcome",
     ],
-    "skipped": ["restored: decided anew"],
+    "skipped": ["restored: decided anew", DELETED],
 }  # fmt: skip
 
 

@@ -14,7 +14,7 @@ from pipeline.errors import Unreadable
 from pipeline.model import Kind
 from pipeline.notice import Redeemed, Waived
 from pipeline.sources.roller.messages import read_booking, read_envelope, read_search
-from pipeline.sources.roller.notices import read_customer, read_redeemed, read_waived, shrink
+from pipeline.sources.roller.notices import names, read_customer, read_redeemed, read_waived, shrink
 from tests.unit.test_roller_messages import _DETAIL
 
 #: As documented, with what must not be kept.
@@ -248,3 +248,19 @@ def test_the_search_for_a_ticket_gives_bookings_with_their_tickets() -> None:
     [found] = read_search(msgspec.json.encode({"bookings": [one]}))
     assert (found.id, found.tickets) == ("b4fd0fef", ("T-1",))
     assert read_search(b"{}") == []
+
+
+@pytest.mark.parametrize(
+    ("body", "is_named"),
+    [
+        (b'{"customerId": 1000002, "name"', True),
+        (b'{"data":{"guestId":"1000002"', True),
+        (b'"bookingCustomerID" :1000002}', True),
+        (b'{"customerId": 10000021}', False),
+        (b'{"customerId": 21000002}', False),
+        (b'{"bookingReference": 1000002, "customerId": 7}', False),
+    ],
+)
+def test_what_cannot_be_read_is_searched_for_whom_it_names(body: bytes, *, is_named: bool) -> None:
+    """Whoever is to be forgotten stands in what was kept as it came, too."""
+    assert names(body, "1000002") is is_named

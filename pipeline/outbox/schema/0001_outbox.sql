@@ -74,13 +74,15 @@ CREATE TABLE event_key (
 CREATE TABLE subject (
     id          INTEGER PRIMARY KEY,
     source      TEXT    NOT NULL,
-    -- A visit is that somebody came to a booking; a minor a customer whom a waiver calls one.
+    -- A visit is that somebody came to a booking; a minor a customer whom a waiver calls one;
+    -- erased a customer whom ROLLER has deleted.
     kind        TEXT    NOT NULL
-                CHECK (kind IN ('booking', 'guest', 'venue', 'product', 'visit', 'minor')),
+                CHECK (kind IN ('booking', 'guest', 'venue', 'product', 'visit', 'minor',
+                                'erased')),
     -- ROLLER's uniqueId, customerId or productId; '' for the venue itself.
     key         TEXT    NOT NULL,
     -- A booking's newest eventDate; when a guest, a product or a venue was fetched; when somebody
-    -- came, or a waiver was signed. An older one never overwrites a newer one.
+    -- came, was erased, or signed a waiver. An older one never overwrites a newer one.
     as_of       INTEGER NOT NULL,
     -- The event that brought it.
     event       INTEGER REFERENCES event (id),

@@ -25,7 +25,13 @@ from pipeline.sources.roller.messages import (
     read_envelope,
     read_search,
 )
-from pipeline.sources.roller.notices import read_customer, read_redeemed, read_waived, shrink
+from pipeline.sources.roller.notices import (
+    names,
+    read_customer,
+    read_redeemed,
+    read_waived,
+    shrink,
+)
 from pipeline.sources.roller.reports import RollerReports
 from pipeline.sources.roller.settings import RollerSettings
 from pipeline.sources.roller.subscriber import Subscriber
@@ -113,6 +119,10 @@ class Roller:
     def shrunk(self, kind: Kind, body: bytes) -> bytes:
         """Write a message of these kinds anew with its ids and dates alone."""
         return shrink(kind, body)
+
+    def names(self, body: bytes, customer: str) -> bool:
+        """Tell whether any message, be it readable or not, names this customer."""
+        return names(body, customer)
 
     def guest(self, customer: str, body: bytes) -> Guest:
         """Read an answer of `GET /guests/{customerId}`; Unreadable when it is none."""

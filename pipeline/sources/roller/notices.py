@@ -6,6 +6,7 @@ be it one or a list of them. Only ids and dates are read: the rest names people,
 how they are.
 """
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from datetime import date
 from typing import Any, TypeVar
@@ -28,6 +29,9 @@ _WRAPPERS: Mapping[Kind, Collection[str]] = {
 
 #: As some write a boolean.
 _TRUE = {"true", "1", "yes"}
+
+#: A customer's id in what need not be JSON: `"customerId": 7`, `"guestId":"7"`.
+_NAMED = re.compile(rb'"\w*(?:customer|guest)\w*id"\s*:\s*"?(?P<id>[^\s",}\]]+)', re.IGNORECASE)
 
 _T = TypeVar("_T")
 
@@ -116,6 +120,12 @@ def read_waived(body: bytes) -> Sequence[Waived]:
         )
         for one in found
     )
+
+
+def names(body: bytes, customer: str) -> bool:
+    """Tell whether any message, be it readable or not, names this customer."""
+    found = _NAMED.finditer(body)
+    return any(one["id"] == customer.encode() for one in found)
 
 
 def shrink(kind: Kind, body: bytes) -> bytes:
