@@ -63,7 +63,8 @@ _WRONG = {
         JOIN (SELECT NULL AS destination, NULL AS source {pairs}) AS pair ON pair.source = e.source
         LEFT JOIN delivery AS d
         ON d.event = e.id AND d.kind = 'booking' AND d.destination = pair.destination
-        WHERE e.state = 'done' GROUP BY e.id, pair.destination HAVING count(d.id) <> 1""",
+        WHERE e.state = 'done' AND e.kind = 'booking'
+        GROUP BY e.id, pair.destination HAVING count(d.id) <> 1""",
 }
 
 

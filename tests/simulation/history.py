@@ -194,6 +194,10 @@ class _History:
         if versions and versions[-1][0] == now():
             versions.pop()  # nobody can have seen it
         versions.append((now(), guest))
+        if step.tells is not None:
+            self._order += 1
+            body = roller.change_of(self._order, step.customer, now=_at())
+            self._start(self._tell(step.venue, body, wait=step.tells))
 
     def _name(self, record: Record) -> str:
         """Make a name that tells on the wire whose record it is."""
@@ -206,13 +210,13 @@ class _History:
         for there in self._there:
             there.made_at[_written(booking.created_at)] = booking.id
         body = self._world.rollers[step.venue].message(
-            self._order, booking, Action.UPDATED, now=MONDAY + round(now() * SECOND)
+            self._order, booking, Action.UPDATED, now=_at()
         )
         for copy in range(step.copies):
             self._start(self._send(step, body, now(), self._order, wait=step.late * (copy + 1)))
 
     async def _send(self, step: Book, body: bytes, at: float, order: int, *, wait: float) -> None:
-        """Let a venue send a webhook until it is taken, and note when it can have been first."""
+        """Let a venue send a booking's webhook, and note when it can have been first."""
         await asyncio.sleep(wait)
         said = self.model.bookings.setdefault((step.venue, step.booking), [])
         if all(one.order != order for one in said):
@@ -226,9 +230,14 @@ class _History:
                     came=now(),
                 )
             )
+        await self._tell(step.venue, body, wait=0.0)
+
+    async def _tell(self, venue: str, body: bytes, *, wait: float) -> None:
+        """Let a venue send a webhook until it is taken."""
+        await asyncio.sleep(wait)
         while True:
             try:
-                _ = await self._world.machine.accept(step.venue, body)
+                _ = await self._world.machine.accept(venue, body)
             except OutboxUnavailable:
                 await asyncio.sleep(_AGAIN)
             else:
@@ -333,6 +342,11 @@ def _booking(step: Book) -> Booking:
         total=Decimal(step.amount),
         created_at=_MADE + _BOOKINGS.index((step.venue, step.booking)) * timedelta(seconds=1),
     )
+
+
+def _at() -> int:
+    """Tell the time as ROLLER writes it."""
+    return MONDAY + round(now() * SECOND)
 
 
 def _written(at: datetime | None) -> str:

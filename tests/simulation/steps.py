@@ -29,7 +29,7 @@ class Book(Struct, frozen=True, kw_only=True):
 
 
 class Change(Struct, frozen=True, kw_only=True):
-    """A guest's details change at ROLLER, which tells nobody; None stays as it is."""
+    """A guest's details change at ROLLER, which perhaps tells it; None stays as it is."""
 
     venue: str
     customer: str
@@ -40,6 +40,8 @@ class Change(Struct, frozen=True, kw_only=True):
     minor: bool | None = None
     by_email: Consent | None = None
     by_sms: Consent | None = None
+    #: Seconds until its webhook comes; None for none.
+    tells: float | None = None
 
 
 class AtStampede(Struct, frozen=True, kw_only=True):
@@ -149,6 +151,7 @@ def _changes(venue: str, customer: str) -> st.SearchStrategy[Change]:
         minor=st.sampled_from((*(None for _ in range(9)), False, False, True)),
         by_email=st.none() | _consent,
         by_sms=st.none() | _consent,
+        tells=st.sampled_from((None, None, None, 0.0, 3.0, 600.0)),
     )
 
 
