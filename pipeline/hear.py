@@ -52,6 +52,7 @@ class Hearing:
             fetched_at=fetched_at,
             event=occasion.event,
             delivery=occasion.delivery.id if occasion.delivery else None,
+            wary=bool(occasion.delivery and occasion.delivery.wary),
         )
         owed = await self._outbox.deliveries.hear(heard, hearers, now=self._clock.now())
         for one in owed:
@@ -63,7 +64,9 @@ class Hearing:
 
 
 def _tells_itself(delivery: Delivery | None, destination: str) -> bool:
-    """Tell whether a delivery tells its destination of an opt-out as soon as it knows of one."""
+    """Tell whether a delivery is that of an opt-out there: it has heard of this one now."""
     return (
-        delivery is not None and delivery.destination == destination and delivery.kind in _OF_GUESTS
+        delivery is not None
+        and delivery.destination == destination
+        and delivery.kind is DeliveryKind.CONSENT
     )

@@ -11,7 +11,7 @@ from pipeline.errors import OutboxUnavailable, Reject, Retry, Skip, UnknownOutco
 from pipeline.feed import Feed
 from pipeline.follow import visits_due
 from pipeline.gather import Truth
-from pipeline.guest import has_news, profile_is_told, record_of, takes_back
+from pipeline.guest import has_news, profile_is_told, record_of, takes_back, taking_back
 from pipeline.log import trace
 from pipeline.means import Means
 from pipeline.model import (
@@ -25,7 +25,7 @@ from pipeline.model import (
     Origin,
     Priority,
 )
-from pipeline.outbox import About, Intent, Remembered, VisitDue
+from pipeline.outbox import About, Heard, Hearer, Intent, Remembered, TakenBack, VisitDue
 from pipeline.plugin import Destination
 from pipeline.sendable import sendable_guest
 from pipeline.tags import distinct_roles
@@ -41,10 +41,12 @@ class _Owed(Struct, kw_only=True):
     intents: list[Intent] = []
     heard: list[Remembered] = []
     visits: list[VisitDue] = []
+    taken_back: list[TakenBack] = []
 
     def destinations(self) -> set[str]:
         """Name those that are owed something."""
         told = {intent.destination for intent in self.intents}
+        told |= {taken.hearer.destination for taken in self.taken_back}
         return told | {visit.destination for visit in self.visits}
 
 
@@ -96,7 +98,7 @@ class Intender:
         now = self._clock.now()
         owed = await self._owed(event, now)
         settled = await self._outbox.deliveries.settle(
-            event, owed.intents, owed.heard, owed.visits, now=now
+            event, owed.intents, owed.heard, owed.visits, owed.taken_back, now=now
         )
         made = len(owed.intents) + len(owed.visits)
         self._log.info("enriched", event=event.id, source=event.source, deliveries=made)
@@ -141,6 +143,7 @@ class Intender:
         stale = (truth.occurred_at or 0) > event.as_of
         facts = await self._gatherer.facts(truth, name, wary=event.wary, now=now)
         owed.intents += self._at(name, destination, facts, stale=stale)
+        owed.taken_back += _taken_back(event, name, destination, facts, truth)
         if not has_news(facts, destination.mapper):
             owed.heard += _heard(name, facts, truth)
         owed.visits += self._visits(name, destination, facts, truth, told_anyway=True)
@@ -167,6 +170,7 @@ class Intender:
             owed.intents += intents
         elif told or event.origin is Origin.BACKFILL:
             owed.intents += self._guest(name, destination, facts, customer, Priority.CHANGED)
+        owed.taken_back += _taken_back(event, name, destination, facts, truth)
         if not has_news(facts, mapper):
             owed.heard += _heard(name, facts, truth)
 
@@ -233,7 +237,7 @@ class Intender:
         ]
 
     def _guest(
-        self, name: str, destination: Destination, facts: Facts, customer: str, first: int
+        self, name: str, destination: Destination, facts: Facts, customer: str, priority: int
     ) -> list[Intent]:
         """Give the guest's details, where they are told by a call of their own and may be."""
         if destination.mapper.registrar:
@@ -246,7 +250,7 @@ class Intender:
                 destination=name,
                 kind=DeliveryKind.GUEST,
                 state=DeliveryState.WAITING,
-                priority=first,
+                priority=priority,
                 customer=customer,
                 spare=not owed,
             )
@@ -292,6 +296,29 @@ class Intender:
 def _unhurried(intent: Intent) -> Intent:
     """Let what was found by looking, and not told, go last."""
     return msgspec.structs.replace(intent, priority=Priority.BACKFILL)
+
+
+def _taken_back(
+    event: Event, name: str, destination: Destination, facts: Facts, truth: Truth
+) -> list[TakenBack]:
+    """Give what a destination was told that the guest takes back.
+
+    It was owed when the guest was fetched, unless the destination was told otherwise since then:
+    by another record of the same person.
+    """
+    guest, mapper = facts.guest, destination.mapper
+    if guest is None or facts.guest_at is None or not takes_back(facts, mapper):
+        return []
+    heard = Heard(
+        source=facts.source,
+        guest=guest,
+        person=truth.person,
+        fetched_at=facts.guest_at,
+        event=event.id,
+    )
+    takes = taking_back(facts.source, guest, facts.guest_at, mapper)
+    hearer = Hearer(destination=name, takes_back=takes, kinds=())
+    return [TakenBack(heard=heard, hearer=hearer)]
 
 
 def _heard(name: str, facts: Facts, truth: Truth) -> list[Remembered]:

@@ -185,6 +185,14 @@ class Heard(Struct, frozen=True, kw_only=True):
     #: What they were asked for.
     event: int
     delivery: int | None = None
+    wary: bool = False
+
+
+class TakenBack(Struct, frozen=True, kw_only=True):
+    """What a guest has said, and a destination that was told otherwise."""
+
+    heard: Heard
+    hearer: Hearer
 
 
 class OptOut(Struct, frozen=True, kw_only=True):
@@ -526,6 +534,7 @@ class Deliveries(Protocol):
         intents: Sequence[Intent],
         remembered: Sequence[Remembered] = (),
         visits: Sequence[VisitDue] = (),
+        taken_back: Sequence[TakenBack] = (),
         *,
         now: int,
     ) -> list[Settled]:
@@ -536,6 +545,7 @@ class Deliveries(Protocol):
         tag's delivery is made only if none is open. Bookings and tags wait for a guest whom the
         destination does not have. What is `remembered` was said and needs not be sent. Of a visit
         that is due there is one delivery that waits; it goes at the time that was said last.
+        What is `taken_back` is owed, if the destination still was told otherwise.
         """
 
     async def claim(

@@ -18,10 +18,11 @@ from pipeline.outbox import (
     Pick,
     Remembered,
     Settled,
+    TakenBack,
     VisitDue,
 )
 from pipeline.outbox.file import Readers
-from pipeline.outbox.hear import hear
+from pipeline.outbox.hear import hear, take_back
 from pipeline.outbox.ledger import end_attempt
 from pipeline.outbox.query import rows
 from pipeline.outbox.settle import ensure_guest, settle
@@ -84,6 +85,7 @@ class SqliteDeliveries:
         intents: Sequence[Intent],
         remembered: Sequence[Remembered] = (),
         visits: Sequence[VisitDue] = (),
+        taken_back: Sequence[TakenBack] = (),
         *,
         now: int,
     ) -> list[Settled]:
@@ -92,6 +94,8 @@ class SqliteDeliveries:
         def unit(connection: sqlite3.Connection) -> list[Settled]:
             for one in remembered:
                 remember(connection, one)
+            for taken in taken_back:
+                take_back(connection, taken, now)
             return settle(connection, event, intents, visits, now)
 
         return await self._writer.do(unit)

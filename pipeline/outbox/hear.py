@@ -6,7 +6,8 @@ from collections.abc import Sequence
 import msgspec
 
 from pipeline.model import Consent, Guest
-from pipeline.outbox import Heard, Hearer, OptOut
+from pipeline.outbox import Heard, Hearer, OptOut, TakenBack
+from pipeline.outbox.query import rows
 from pipeline.outbox.settle import is_being_told, owe_opt_out
 from pipeline.outbox.subject import known_guest, learn_subject
 from pipeline.outbox.told import told_guest
@@ -21,6 +22,11 @@ def hear(
     before = known_guest(connection, source, customer)
     if not learn_subject(connection, source, "guest", customer, as_of=heard.fetched_at, doc=doc):
         return []
+    rows(
+        connection,
+        "DELETE FROM subject WHERE source = ? AND kind = 'erased' AND key = ?",
+        (source, customer),
+    )
     is_news = _says_no_now(heard.guest, before)
     owed = [
         owe_opt_out(connection, heard, one.destination, now)
@@ -29,6 +35,12 @@ def hear(
         or (is_news and is_being_told(connection, heard, one))
     ]
     return [one for one in owed if one is not None]
+
+
+def take_back(connection: sqlite3.Connection, taken: TakenBack, now: int) -> None:
+    """Owe an opt-out of which the destination was told otherwise since it was heard."""
+    if _takes_back(connection, taken.hearer, taken.heard.person):
+        owe_opt_out(connection, taken.heard, taken.hearer.destination, now)
 
 
 def _takes_back(connection: sqlite3.Connection, hearer: Hearer, person: str | None) -> bool:

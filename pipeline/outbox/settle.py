@@ -166,12 +166,24 @@ def owe_opt_out(
         kind=DeliveryKind.CONSENT,
         customer=heard.guest.customer,
         priority=Priority.OPT_OUT,
+        wary=heard.wary,
     )
-    found = _open_guests(connection, new.source, new.customer, new.destination, new.kind)
-    if any(state is DeliveryState.WAITING for _, state in found):
-        return None
+    found = rows(
+        connection,
+        """SELECT id, state, event FROM delivery
+           WHERE source = ? AND customer = ? AND destination = ? AND kind = 'consent'
+             AND state IN ('waiting', 'sending', 'parked')
+           ORDER BY id DESC""",
+        (new.source, new.customer, destination),
+    )
+    for _, state, event in found:
+        # What is under way may have been made from what was said before, unless that was heard now.
+        if state == DeliveryState.WAITING or (
+            state == DeliveryState.SENDING and event == heard.event
+        ):
+            return None
     made = _insert(connection, new, now)
-    parked = [consent for consent, state in found if state is DeliveryState.PARKED]
+    parked = [int(consent) for consent, state, _ in found if state == DeliveryState.PARKED]
     for consent in parked:
         supersede(connection, consent, made, now)
     return OptOut(destination=new.destination, delivery=made, replaced=parked)

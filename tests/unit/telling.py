@@ -2,7 +2,7 @@
 
 import io
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,10 +19,11 @@ from pipeline.feed import Feed
 from pipeline.fetch import Occasion
 from pipeline.gather import Gatherer, SourceTraits
 from pipeline.hear import Hearing
+from pipeline.intend import Intender
 from pipeline.lane import Lane
 from pipeline.log import Log
 from pipeline.means import Means
-from pipeline.model import Booking, Guest
+from pipeline.model import Booking, Event, Guest
 from pipeline.outbox import Intent
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.plugin import Call, Reply, VenueDetails
@@ -80,19 +81,35 @@ class Told(Struct, kw_only=True):
     clock: FakeClock
     teller: Teller
     hearing: Hearing
+    means: Means
+    stampede: Stampede
+    lanes: Mapping[str, Feed[int]]
     log: Log
     lines: io.StringIO
     budget: Budget
 
     async def owe(self, booking: Booking, *intents: Intent, key: str, guest: Guest | None) -> None:
         """Take in an event of a booking, and owe what it asks for."""
+        event = await self.take_in(booking, key=key, guest=guest)
+        await self.outbox.deliveries.settle(event, intents, now=self.clock.now())
+
+    async def take_in(self, booking: Booking, *, key: str, guest: Guest | None) -> Event:
+        """Take in an event of a booking, and fetch its guest."""
         now = self.clock.now()
         receipt = await self.outbox.intake.accept(arrival(key, booking=booking.id, at=now))
         [event] = await self.outbox.events.claim([receipt.event], now=now, until=now + LEASE)
         await self.outbox.events.learn_booking(event, booking)
         if guest is not None:
             await self.hearing.keep("leeds", guest, now, Occasion(event=event.id))
-        await self.outbox.deliveries.settle(event, intents, now=now)
+        return event
+
+    async def transform(self, event: Event) -> None:
+        """Make the deliveries that an event asks for."""
+        enriched: Feed[Event] = Feed(1)
+        intender = Intender(self.means, {"stampede": self.stampede}, enriched, self.lanes)
+        await enriched.put(event)
+        intender.stop()
+        await intender.run()
 
     async def tell(self) -> bool:
         """Tell what goes next; False when nothing is owed that may go."""
@@ -135,6 +152,7 @@ async def telling(
         means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
         policy = RetryPolicy(first=Duration(2), max=Duration(3600))
         stampede = Stampede("stampede", made, peer)
+        lanes = {"stampede": Feed[int](10)}
         teller = Teller(
             "stampede",
             stampede,
@@ -148,7 +166,10 @@ async def telling(
             peer=peer,
             clock=clock,
             teller=teller,
-            hearing=Hearing(means, {"stampede": stampede}, {"stampede": Feed(10)}),
+            hearing=Hearing(means, {"stampede": stampede}, lanes),
+            means=means,
+            stampede=stampede,
+            lanes=lanes,
             log=log,
             lines=lines,
             budget=budget,
