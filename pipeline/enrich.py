@@ -236,14 +236,22 @@ class Enricher:
             return await self._heeder.heed(event)
         if event.kind is not Kind.BOOKING:
             raise Skip("not used")
+        await self._know(event)
+        return event
+
+    async def _know(self, event: Event) -> None:
+        """Learn the venue, the booking, and who made it, if this event is its newest."""
         await self._know_venue()
         booking, is_newest = await self._know_booking(event)
-        if is_newest and booking.customer and booking.phase is not Phase.DRAFT:
+        if not booking.customer:
+            return
+        if is_newest and booking.phase is not Phase.DRAFT:
             gone = booking.phase is Phase.CANCELLED
             await self._know_guest(event, booking.customer, is_cancelled=gone)
             if self.products:
                 await self.products.know(booking)
-        return event
+        elif await self._outbox.people.is_erased(event.source, booking.customer):
+            await self._outbox.events.rewrite(event.id, None)
 
     def _is_light(self, event: Event) -> bool:
         """Tell whether the body is as it came no more: what is missing there we have left out."""
@@ -309,10 +317,20 @@ class Enricher:
             return known.booking
         booking = await self.fetcher.booking(event.booking or "")
         if booking is None and event.action in _GONE:
-            return _gone(known)
+            return await self._gone(event, known)
         if booking is None:
             raise Reject("the source does not know the booking")
         return booking
+
+    async def _gone(self, event: Event, known: KnownBooking | None) -> Booking:
+        """Give a booking that the source has deleted: as it was, and cancelled."""
+        if known is None:
+            booking = event.booking or ""
+            if await self._outbox.sweeps.as_of(event.source, "booking", [booking]):
+                raise Reject("the source has deleted the booking, and it is not kept here")
+        if known is None or known.booking.phase is Phase.DRAFT:
+            raise Skip("deleted before it was told")
+        return msgspec.structs.replace(known.booking, phase=Phase.CANCELLED, status="Cancelled")
 
     async def _know_guest(self, event: Event, customer: str, *, is_cancelled: bool) -> None:
         """Learn the guest, unless they were fetched after the event came in."""
@@ -349,13 +367,6 @@ class Enricher:
                     "the source does not tell the venue's timezone, currency and country: "
                     f"set them in [sources.{self._name}]"
                 )
-
-
-def _gone(known: KnownBooking | None) -> Booking:
-    """Give a booking that the source has deleted: as it was, and cancelled; Skip if never known."""
-    if known is None:
-        raise Skip("deleted before it was known")
-    return msgspec.structs.replace(known.booking, phase=Phase.CANCELLED, status="Cancelled")
 
 
 def _is_ambiguous(known: KnownBooking | None, booking: Booking, event: Event) -> bool:

@@ -32,6 +32,10 @@ _HELP = {
     "the source does not know the booking": (
         "ROLLER has no such booking (any more): was it made at another venue?"
     ),
+    "the source has deleted the booking, and it is not kept here": (
+        "outbox.keep is over, and ROLLER does not tell any more what the booking was. If Stampede "
+        "still has it, cancel it there; then drop this."
+    ),
     "the source does not know the customer": (
         "ROLLER has no such guest (any more): was the booking made at another venue?"
     ),
@@ -96,7 +100,7 @@ _HELP = {
     "cancelled before it was registered": (
         "It was never told to the destination, and nothing is to be taken back there."
     ),
-    "deleted before it was known": (
+    "deleted before it was told": (
         "ROLLER has deleted the booking, and it was never told to anybody."
     ),
     "no destination": "No destination has this source in its `venues`.",
@@ -130,6 +134,10 @@ _WAITS = {
     "the source does not know the customer any more": (
         "A guest who is deleted is changed for the last time. One answer is no proof of that, so "
         "ROLLER is asked again some minutes later."
+    ),
+    "their opt-out goes first": (
+        "The guest was deleted at ROLLER, and is erased here once Stampede has been told of what "
+        "they took back before."
     ),
     "the venue's details are not known yet": "They are asked from ROLLER, or can be configured.",
     "the guest cannot be asked for": (

@@ -121,8 +121,12 @@ class Heeder:
                 raise NotYet("the source does not know the customer yet")
             raise Reject("the source does not know the customer")
         once = "the source does not know the customer any more"
-        if event.reason != once or not await self._knows_others(customer, occasion):
+        first = "their opt-out goes first"
+        believed = event.reason in {once, first}
+        if not believed or not await self._knows_others(customer, occasion):
             raise NotYet(once, after=_BEFORE_BELIEVING)
+        if await self._outbox.people.opts_out(self._name, customer):
+            raise NotYet(first, after=_BEFORE_BELIEVING)
         erased = await self._outbox.people.erase(
             self._name,
             customer,
@@ -138,7 +142,7 @@ class Heeder:
         """Find what has parked that names a customer, whatever else it may say."""
         found: list[int] = []
         after = 0
-        while page := await self._outbox.people.parked(self._name, after=after):
+        while page := await self._outbox.people.parked(self._name, customer, after=after):
             found += [event for event, body in page if self._notices.names(body, customer)]
             after = page[-1][0]
         return found
@@ -148,8 +152,11 @@ class Heeder:
 
         One that answers 404 to every question has lost its way, and not its guests.
         """
-        other = await self._outbox.people.another(self._name, customer)
-        return other is None or await self._fetcher.guest(other, occasion) is not None
+        others = await self._outbox.people.others(self._name, customer)
+        for other in others:
+            if await self._fetcher.guest(other, occasion):
+                return True
+        return not others
 
     async def _redemption(self, event: Event) -> Event:
         """Find the bookings that somebody came to."""

@@ -30,6 +30,7 @@ from pipeline.model import (
     OWN_CALL,
     Answer,
     Delivery,
+    DeliveryKind,
     DeliveryState,
     Facts,
     Later,
@@ -116,6 +117,10 @@ class Teller:
     async def _next(self, delivery: Delivery, attempt: Attempt) -> None:
         """Make the delivery's next request from what is true now, and send it."""
         truth = await self._truth(delivery)
+        if truth.guest is None and delivery.kind is DeliveryKind.CONSENT and delivery.customer:
+            # Forgotten in a restore, and perhaps by then of interest to nobody else.
+            await self._fetchers[delivery.source].refresh(delivery, delivery.customer)
+            truth = await self._truth(delivery)
         if not await self._advance(delivery, truth, attempt):
             customer = truth.guest.customer if truth.guest else ""
             await self._fetchers[delivery.source].refresh(delivery, customer)

@@ -444,7 +444,7 @@ class Events(Protocol):
         """Keep a guest's details, unless newer ones are known."""
 
     async def lose_guest(self, source: str, customer: str, *, at: int) -> None:
-        """Forget a guest whom the source does not know any more."""
+        """Forget a guest whom the source does not know any more, once no opt-out is owed."""
 
     async def learn_venue(self, source: str, details: VenueDetails, *, fetched_at: int) -> None:
         """Keep a venue's details."""
@@ -472,8 +472,8 @@ class People(Protocol):
     async def expect(self, source: str, customer: str) -> None:
         """Note that a customer is going to be asked for, because of a booking."""
 
-    async def another(self, source: str, customer: str) -> str | None:
-        """Give the customer beside this one who was fetched last; None while there is none."""
+    async def others(self, source: str, customer: str) -> Sequence[str]:
+        """Give the few customers beside this one who were fetched last."""
 
     async def is_told(self, destination: str, source: str, customer: str) -> bool:
         """Tell whether a destination was told of a customer, or is to be."""
@@ -484,11 +484,17 @@ class People(Protocol):
     async def learn_minors(self, source: str, minors: Mapping[str, Minor], *, at: int) -> None:
         """Keep who is a minor by a waiver."""
 
-    async def parked(self, source: str, *, after: int) -> Sequence[tuple[int, bytes]]:
-        """Give the next messages of a source, after this event, that are parked and kept as is.
+    async def parked(
+        self, source: str, customer: str, *, after: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Give the next messages of a source, after this event, that are parked as they came.
 
-        Of whom they are, no delivery tells.
+        Of whom they are, no delivery tells; those that do not have the customer's number in them
+        are left out, and so are those of which only ids and dates are kept.
         """
+
+    async def opts_out(self, source: str, customer: str) -> bool:
+        """Tell whether an opt-out of a customer is still to be told."""
 
     async def is_erased(self, source: str, customer: str) -> bool:
         """Tell whether a customer was erased."""

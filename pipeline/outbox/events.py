@@ -103,6 +103,8 @@ class SqliteEvents:
     async def rewrite(self, event: int, body: bytes | None) -> None:
         """Keep of a message what is in this body alone, or nothing."""
         await self._run("UPDATE event SET body = ? WHERE id = ?", (body, event))
+        if body is None:
+            self._writer.scrub()
 
     async def learn_booking(self, event: Event, booking: Booking) -> None:
         """Keep a booking's state, unless a newer one is known; and which tickets are of it."""
@@ -120,10 +122,14 @@ class SqliteEvents:
         await self._learn(source, "guest", guest.customer, fetched_at, _encode(guest), None)
 
     async def lose_guest(self, source: str, customer: str, *, at: int) -> None:
-        """Forget a guest whom the source does not know any more."""
+        """Forget a guest whom the source does not know any more, once no opt-out is owed."""
         await self._run(
             """UPDATE subject SET doc = NULL, as_of = ?1
-               WHERE source = ?2 AND kind = 'guest' AND key = ?3 AND as_of <= ?1""",
+               WHERE source = ?2 AND kind = 'guest' AND key = ?3 AND as_of <= ?1
+                 AND NOT EXISTS (
+                     SELECT 1 FROM delivery
+                     WHERE source = ?2 AND customer = ?3 AND kind = 'consent'
+                       AND state IN ('waiting', 'sending', 'parked'))""",
             (at, source, customer),
         )
 

@@ -28,8 +28,8 @@ _BODIES = (
         WHERE source = ?2 AND state = 'parked' AND booking IN {_LISTED}""",
 )
 
-#: Messages that are read at a time, each of some kilobytes.
-_PAGE = 100
+#: Messages that are read at a time, each of up to `server.max_body`.
+_PAGE = 8
 
 
 class SqlitePeople:
@@ -61,15 +61,15 @@ class SqlitePeople:
 
         await self._writer.do(unit)
 
-    async def another(self, source: str, customer: str) -> str | None:
-        """Give the customer beside this one who was fetched last; None while there is none."""
-        row = await self._readers.row(
+    async def others(self, source: str, customer: str) -> Sequence[str]:
+        """Give the few customers beside this one who were fetched last."""
+        found = await self._readers.rows(
             """SELECT key FROM subject INDEXED BY subject_doc
                WHERE kind = 'guest' AND doc IS NOT NULL AND source = ? AND key <> ?
-               ORDER BY as_of DESC LIMIT 1""",
+               ORDER BY as_of DESC LIMIT 3""",
             (source, customer),
         )
-        return None if row is None else str(row[0])
+        return [str(row[0]) for row in found]
 
     async def is_told(self, destination: str, source: str, customer: str) -> bool:
         """Tell whether a destination was told of a customer, or is to be."""
@@ -117,15 +117,29 @@ class SqlitePeople:
 
         await self._writer.do(unit)
 
-    async def parked(self, source: str, *, after: int) -> Sequence[tuple[int, bytes]]:
-        """Give the next messages of a source, after this event, that are parked and kept as is."""
+    async def parked(
+        self, source: str, customer: str, *, after: int
+    ) -> Sequence[tuple[int, bytes]]:
+        """Give the next messages of a source that are parked as they came, with this in them."""
         found = await self._readers.rows(
             """SELECT id, body FROM event
-               WHERE state = 'parked' AND source = ? AND id > ? AND body IS NOT NULL
+               WHERE state = 'parked' AND source = ? AND id > ? AND kind IN ('booking', 'other')
+                 AND instr(body, CAST(? AS BLOB)) > 0
                ORDER BY id LIMIT ?""",
-            (source, after, _PAGE),
+            (source, after, customer, _PAGE),
         )
         return [(int(row[0]), bytes(row[1])) for row in found]
+
+    async def opts_out(self, source: str, customer: str) -> bool:
+        """Tell whether an opt-out of a customer is still to be told."""
+        row = await self._readers.row(
+            """SELECT 1 FROM delivery
+               WHERE source = ? AND customer = ? AND kind = 'consent'
+                 AND state IN ('waiting', 'sending') AND state IN ('waiting', 'sending', 'parked')
+               LIMIT 1""",
+            (source, customer),
+        )
+        return row is not None
 
     async def is_erased(self, source: str, customer: str) -> bool:
         """Tell whether a customer was erased."""

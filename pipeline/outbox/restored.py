@@ -3,7 +3,8 @@
 It does not know how its guests have changed since, so none is known any more, and what has not gone
 out is decided anew from its event, which fetches the guest as any event does. Nor does it know what
 was sent: see `SqliteLedger.presume_spent`, and for what must not be sent twice
-`Facts.restored_at`.
+`Facts.restored_at`. An opt-out stays owed, and has its guest fetched itself: the event that it was
+heard with may be of somebody else.
 """
 
 import sqlite3
@@ -30,7 +31,7 @@ _SKIP = """
                              waits_for = NULL, updated_at = ?1
     WHERE {which} RETURNING id
 """
-_WAITING = "d.state = 'waiting'"
+_WAITING = "d.state = 'waiting' AND d.kind <> 'consent'"
 _ONE = "d.id = ?2"
 _WAITS_FOR_IT = "d.waits_for = ?2"
 
@@ -75,7 +76,8 @@ def decide_anew_if_forgotten(connection: sqlite3.Connection, delivery: int, now:
         connection,
         """SELECT d.id FROM delivery AS d
            JOIN subject AS s ON s.source = d.source AND s.kind = 'guest' AND s.key = d.customer
-           WHERE d.id = ? AND d.state = 'parked' AND s.doc IS NULL AND s.as_of = 0""",
+           WHERE d.id = ? AND d.state = 'parked' AND d.kind <> 'consent'
+             AND s.doc IS NULL AND s.as_of = 0""",
         (delivery,),
     )
     if not forgotten:

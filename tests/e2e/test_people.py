@@ -290,6 +290,31 @@ async def test_a_guest_who_was_deleted_is_erased_here_and_told_no_more(
     assert here.rows("SELECT count(*) FROM told WHERE kind = 'guest'") == [(1,)]
 
 
+async def test_who_has_taken_something_back_is_opted_out_before_they_are_erased(
+    here: World,
+) -> None:
+    """They stay subscribed for ever otherwise, and nobody knows of them any more."""
+    async with here.running():
+        customer = await _booked(here)
+        await here.control("stampede", "faults", {"kind": "503", "path": "/v1/"})
+        await here.change(customer, **_NO)
+        await until(lambda: here.rows("SELECT 1 FROM deliveries WHERE kind = 'consent'"))
+        await here.delete(customer)
+        await _once(here)
+    _some_minutes_later(here)
+    async with here.running():
+        sql = "SELECT 1 FROM events WHERE state = 'waiting' AND reason = 'their opt-out goes first'"
+        await until(lambda: here.rows(sql))
+        await here.clear_faults("stampede")
+        ended = "SELECT 1 FROM deliveries WHERE kind = 'consent' AND state = 'delivered'"
+        await until(lambda: here.rows(ended))
+    _some_minutes_later(here)
+    async with here.running():
+        equations(await here.settled())
+    assert _ends(here)[-1] == ("customer", "updated", "done", _DELETED)
+    assert await _opt_ins(here) == [False, False, False]
+
+
 async def test_of_somebody_erased_nothing_is_kept_that_comes_late_or_has_parked(
     here: World,
 ) -> None:
@@ -306,7 +331,12 @@ async def test_of_somebody_erased_nothing_is_kept_that_comes_late_or_has_parked(
         await here.heard()
         assert here.rows("SELECT state FROM event WHERE key = 'other' AND body IS NOT NULL")
         now = datetime.now(UTC)
-        for event, at in (("Updated", now), ("Cancelled", now + timedelta(seconds=1))):
+        times = {
+            "Updated": now,
+            "Cancelled": now + timedelta(seconds=1),
+            "Created": now - timedelta(days=9),
+        }
+        for event, at in times.items():
             late = {
                 "id": f"late {event}", "type": "Booking", "eventType": event,
                 "eventDate": at.isoformat(),
@@ -318,6 +348,7 @@ async def test_of_somebody_erased_nothing_is_kept_that_comes_late_or_has_parked(
     assert here.rows(sql) == [
         ("late Updated", "ignored", _DELETED),
         ("late Cancelled", "done", None),
+        ("late Created", "done", None),
     ]
     assert here.rows("SELECT state, body FROM event WHERE key = 'odd'") == [("parked", None)]
 

@@ -4,6 +4,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from tests.e2e.world import World, equations, newest_truth, told
+from tests.outbox.support import change
 from tests.waiting import until
 
 _TODAY = datetime.now(UTC).date()
@@ -101,6 +102,10 @@ async def test_a_booking_that_roller_has_deleted_is_cancelled_where_it_was_told(
         gone = {"uniqueId": made["booking"]["uniqueId"], "status": "Deleted"}
         await here.book(booking=gone, send=False)
         await here.book(booking={"customerId": customer, "status": "Deleted"}, send=False)
+        draft = {"uniqueId": "draft", "customerId": customer, "status": "Draft"}
+        await here.book(booking=draft, event="Updated")
+        await here.heard()
+        await here.book(booking=draft | {"status": "Deleted"}, send=False)
         await here.control("roller", "faults", {"kind": "404", "path": "/bookings/*"})
         await reconcile(here)
     stampede = await here.state("stampede")
@@ -108,5 +113,25 @@ async def test_a_booking_that_roller_has_deleted_is_cancelled_where_it_was_told(
     sql = "SELECT action, state, reason FROM events WHERE origin = 'reconcile' AND kind = 'booking'"
     assert sorted(here.rows(sql), key=str) == [
         ("cancelled", "done", None),
-        ("cancelled", "ignored", "deleted before it was known"),
+        ("cancelled", "ignored", "deleted before it was told"),
+        ("cancelled", "ignored", "deleted before it was told"),
     ]
+
+
+async def test_a_booking_that_was_deleted_after_keep_was_over_needs_a_person(here: World) -> None:
+    """What it was is not kept, and ROLLER tells no more: Stampede may still have it."""
+    async with here.running():
+        customer = await here.guest(email="anna@example.com")
+        made = await here.book(booking={"customerId": customer, "status": "Paid"})
+        await here.settled()
+    change(here.outbox, "UPDATE subject SET doc = NULL WHERE kind = 'booking'")
+    async with here.running():
+        gone = {"uniqueId": made["booking"]["uniqueId"], "status": "Deleted"}
+        await here.book(booking=gone, send=False)
+        await here.control("roller", "faults", {"kind": "404", "path": "/bookings/*"})
+        await reconcile(here)
+    [(state, reason)] = here.rows(
+        "SELECT state, reason FROM events WHERE origin = 'reconcile' AND kind = 'booking'"
+    )
+    assert state == "parked"
+    assert reason == "the source has deleted the booking, and it is not kept here"

@@ -109,6 +109,32 @@ async def test_what_had_parked_is_retried_with_the_guest_as_they_are_now(tmp_pat
         assert told(stampede) == newest_truth(await here.state("roller"))
 
 
+async def test_an_opt_out_stays_owed_whose_booking_has_changed_hands(tmp_path: Path) -> None:
+    """No event brings it up again: its own is of somebody else by now."""
+    backup = tmp_path / "copy.db"
+    async with world(tmp_path, per=0.2) as here:
+        async with here.running():
+            ada = await here.guest(email="ada@example.com", acceptMarketing=True)
+            await here.book(booking={"customerId": ada, "uniqueId": "one"})
+            await here.settled()
+            await here.control("stampede", "faults", {"kind": "503"})
+            no = {"acceptMarketing": False, "acceptMarketingSMS": False}
+            await here.control("roller", "guests", {"customerId": ada, "guest": no, "send": False})
+            await here.book(booking={"uniqueId": "one", "total": 12})
+            await until(lambda: here.rows("SELECT 1 FROM deliveries WHERE kind = 'consent'"))
+            bea = await here.guest(email="bea@example.com", acceptMarketing=False)
+            await here.book(booking={"uniqueId": "one", "customerId": bea})
+            await here.heard()
+        assert await _run(here, "backup", backup) == 0
+        assert await _run(here, "restore", backup, "--yes") == 0
+        await here.clear_faults("stampede")
+        async with here.running():
+            equations(await here.settled())
+        stampede = await here.state("stampede")
+        assert [one["email_opt_in"] for one in stampede["guests"]] == [False, False]
+        assert told(stampede) == newest_truth(await here.state("roller"))
+
+
 async def test_it_asks_on_a_terminal_and_takes_no_for_an_answer(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

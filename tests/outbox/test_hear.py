@@ -113,6 +113,26 @@ async def test_an_opt_out_is_owed_to_whom_a_yes_was_told(outbox: SqliteOutbox, p
     conserved(path)
 
 
+async def test_who_is_there_again_is_erased_no_more(outbox: SqliteOutbox) -> None:
+    """Else one later 404 would drop their booking for good."""
+    delivery = await _in_hand(outbox)
+    await outbox.people.erase("leeds", "c", "gone", now=T0)
+    assert await outbox.people.is_erased("leeds", "c")
+    await _hear(outbox, delivery)
+    assert not await outbox.people.is_erased("leeds", "c")
+
+
+async def test_nobody_is_forgotten_whose_opt_out_is_owed(outbox: SqliteOutbox) -> None:
+    """It is told by their e-mail."""
+    await _tell(outbox, "second", _SAYS_YES)
+    delivery = await _in_hand(outbox)
+    assert not await outbox.people.opts_out("leeds", "c")
+    assert await _hear(outbox, delivery)
+    assert await outbox.people.opts_out("leeds", "c")
+    await outbox.events.lose_guest("leeds", "c", at=T0 + 5)
+    assert await outbox.facts.guest("leeds", "c") is not None
+
+
 async def test_it_is_owed_once(outbox: SqliteOutbox, path: Path) -> None:
     """What waits will tell of it."""
     await _tell(outbox, "second", _SAYS_YES)

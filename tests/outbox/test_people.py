@@ -218,8 +218,9 @@ async def test_of_somebody_who_is_gone_nothing_stays_but_ids_and_digests(path: P
         other = await _body(outbox, "other", booking="other")
         odd = await _process(outbox, await _body(outbox, "odd", booking="odd"))
         await outbox.events.finish(odd.id, EventState.PARKED, "unreadable: x", now=T0)
-        parked_ = [event for event, _ in await outbox.people.parked("leeds", after=refused.id)]
-        assert parked_ == [odd.id]
+        parked_ = await outbox.people.parked("leeds", "Marker", after=refused.id)
+        assert [event for event, _ in parked_] == [odd.id]
+        assert not await outbox.people.parked("leeds", "nobody", after=0)
         assert not await outbox.people.is_erased("leeds", "c")
         named_in = [odd.id]
         held = await outbox.people.erase("leeds", "c", _REASON, named_in=named_in, now=T0 + 5)

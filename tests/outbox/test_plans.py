@@ -129,7 +129,7 @@ async def _told_beside_bookings(outbox: SqliteOutbox) -> None:
     await outbox.people.learn_minors("leeds", {"c": Minor()}, at=T0)
     await outbox.people.is_known("leeds", "c")
     await outbox.people.expect("leeds", "c")
-    await outbox.people.another("leeds", "c")
+    await outbox.people.others("leeds", "c")
     await outbox.people.is_told("stampede", "leeds", "c")
     await outbox.people.unsendable("stampede", "leeds", "c")
     due = VisitDue(
@@ -142,7 +142,8 @@ async def _told_beside_bookings(outbox: SqliteOutbox) -> None:
         due_at=T0,
     )
     await outbox.deliveries.settle(event, [], visits=[due, due], now=T0)
-    await outbox.people.parked("leeds", after=0)
+    await outbox.people.parked("leeds", "c", after=0)
+    await outbox.people.opts_out("leeds", "c")
     await outbox.people.is_erased("leeds", "c")
     await outbox.people.erase("leeds", "c", "gone", now=T0)
 

@@ -256,6 +256,8 @@ def test_the_search_for_a_ticket_gives_bookings_with_their_tickets() -> None:
         (b'{"customerId": 1000002, "name"', True),
         (b'{"data":{"guestId":"1000002"', True),
         (b'"bookingCustomerID" :1000002}', True),
+        (b'{"customer":{"id":" 1000002 ","name"', True),
+        (b'{"customerPaid": 1000002, "guestFlagId": 1000002}', False),
         (b'{"customerId": 10000021}', False),
         (b'{"customerId": 21000002}', False),
         (b'{"bookingReference": 1000002, "customerId": 7}', False),

@@ -30,8 +30,11 @@ _WRAPPERS: Mapping[Kind, Collection[str]] = {
 #: As some write a boolean.
 _TRUE = {"true", "1", "yes"}
 
-#: A customer's id in what need not be JSON: `"customerId": 7`, `"guestId":"7"`.
-_NAMED = re.compile(rb'"\w*(?:customer|guest)\w*id"\s*:\s*"?(?P<id>[^\s",}\]]+)', re.IGNORECASE)
+#: A customer's id in what need not be JSON: `"customerId": 7`, `"guest":{"id":"7"`.
+_NAMED = re.compile(
+    rb'(?:customer|guest)(?:_?id|"\s*:\s*\{[^{}]*"id)"\s*:\s*"?\s*(?P<id>[^\s",}\]]+)',
+    re.IGNORECASE,
+)
 
 _T = TypeVar("_T")
 
