@@ -63,6 +63,21 @@ class Difference(Struct, frozen=True, kw_only=True):
         return f"{self.what} {self.field}" + (f" ({self.type})" if self.type else "")
 
 
+class Unread(Struct, frozen=True, kw_only=True):
+    """A part of a source's reports that could not be read, and is tried again by itself."""
+
+    #: In words, its days too.
+    what: str
+    reason: str
+    #: A person must give a permission first.
+    forbidden: bool
+    again_at: str | None
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        return f"{self.what} are not read: {self.reason}; tried again at {self.again_at}"
+
+
 class RunStatus(Struct, frozen=True, kw_only=True):
     """How far a reconciliation or a backfill is, and what it has found."""
 
@@ -87,6 +102,8 @@ class RunStatus(Struct, frozen=True, kw_only=True):
     not_sendable: Mapping[str, int]
     started_at: str
     updated_at: str
+    #: What of the source is left to be read later; told of a run that is asked for.
+    unread: tuple[Unread, ...] = ()
 
 
 class SourceStatus(Struct, frozen=True, kw_only=True):
@@ -103,6 +120,8 @@ class SourceStatus(Struct, frozen=True, kw_only=True):
     #: The newest of each.
     reconcile: RunStatus | None = None
     backfill: RunStatus | None = None
+    #: What they could not read.
+    unread: tuple[Unread, ...] = ()
     last_error: str | None = None
     #: Requests in this month, of UTC.
     calls_this_month: int = 0

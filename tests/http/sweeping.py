@@ -38,6 +38,7 @@ client_id = "{venue.client_id}"
 client_secret = "{venue.client_secret}"
 webhook_key = "key"
 reconcile = "{daily}"
+waivers = "{waivers}"
 {timezone}
 currency = "GBP"
 country = "GB"
@@ -136,6 +137,11 @@ class Field:
         """Count the events that were taken in."""
         return Counter(kind for _, kind, _ in self.events())
 
+    def minors(self) -> set[str]:
+        """Give who is known as a minor by a waiver."""
+        found = look(self.path, "SELECT key FROM subject WHERE kind = 'minor'")
+        return {key for (key,) in found}
+
     def log(self) -> list[dict[str, Any]]:
         """Give the lines logged so far."""
         self._log.flush()
@@ -158,6 +164,7 @@ async def field(
     daily: str = "off",
     timezone: str | None = "Europe/London",
     most: int = 1_000_000,
+    waivers: str = "1d",
     **roller: Any,
 ) -> AsyncIterator[Field]:
     """Start a simulated ROLLER with one venue and open an outbox, with no stage at work."""
@@ -171,7 +178,9 @@ async def field(
         config_file = folder / "config.toml"
         place = f'timezone = "{timezone}"' if timezone else ""
         config_file.write_text(
-            _CONFIG.format(roller=url, venue=venue, daily=daily, timezone=place, most=most)
+            _CONFIG.format(
+                roller=url, venue=venue, daily=daily, timezone=place, most=most, waivers=waivers
+            )
         )
         config = load(config_file)
         lines = io.StringIO()

@@ -12,14 +12,19 @@ from pipeline.reports import Report
 from tests.outbox.support import T0, claimed
 
 _FIRST, _LAST = date(2026, 10, 5), date(2026, 10, 9)
+_START = Place(day=_FIRST, report=Report.WAIVERS)
 _ASKED = Asked(origin=Origin.RECONCILE, since=_FIRST, until=_LAST)
 
 
 async def _run(outbox: SqliteOutbox, asked: Asked = _ASKED, **how: object) -> Run:
-    run = await outbox.sweeps.begin("leeds", asked, Report.WAIVERS, now=T0)
+    run = await outbox.sweeps.begin("leeds", asked, _START, now=T0)
     kept = msgspec.structs.replace(run, **how)
     await outbox.sweeps.keep(kept, now=T0 + 1)
     return msgspec.structs.replace(kept, updated_at=T0 + 1)
+
+
+async def _next(outbox: SqliteOutbox, source: str = "leeds", *, now: int = T0) -> Run | None:
+    return await outbox.sweeps.unfinished(source, now=now, patience=100)
 
 
 async def test_a_run_goes_on_where_it_was_after_a_restart(path: Path) -> None:
@@ -27,16 +32,18 @@ async def test_a_run_goes_on_where_it_was_after_a_restart(path: Path) -> None:
     async with open_outbox(path) as outbox:
         run = await _run(
             outbox,
-            state=RunState.STOPPED,
+            state=RunState.WAITING,
             reason="the disk is full",
-            place=Place(day=date(2026, 10, 7), report=Report.CUSTOMERS, page=3, rows=1200),
+            place=Place(
+                day=date(2026, 10, 7), report=Report.CUSTOMERS, page=3, rows=1200, size=100, backs=2
+            ),
             sums=Sums(seen=9, known=5, taken_in=2, unsendable={"draft": 2}),
             watermark=_FIRST,
         )
     async with open_outbox(path) as outbox:
-        assert await outbox.sweeps.unfinished("leeds") == run
+        assert await _next(outbox) == run
         assert await outbox.sweeps.run(run.id) == run
-        assert await outbox.sweeps.unfinished("york") is None
+        assert await _next(outbox, "york") is None
 
 
 async def test_the_oldest_goes_on_first_and_a_backfill_last(outbox: SqliteOutbox) -> None:
@@ -44,10 +51,10 @@ async def test_the_oldest_goes_on_first_and_a_backfill_last(outbox: SqliteOutbox
     await _run(outbox, state=RunState.DONE)
     await _run(outbox, state=RunState.FAILED)
     backfill = await _run(outbox, msgspec.structs.replace(_ASKED, origin=Origin.BACKFILL))
-    assert await outbox.sweeps.unfinished("leeds") == backfill
-    first = await _run(outbox, state=RunState.STOPPED)
+    assert await _next(outbox) == backfill
+    first = await _run(outbox, state=RunState.WAITING)
     await _run(outbox)
-    assert await outbox.sweeps.unfinished("leeds") == first
+    assert await _next(outbox) == first
 
 
 async def test_the_newest_run_is_one_that_took_in(outbox: SqliteOutbox) -> None:
