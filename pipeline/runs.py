@@ -6,8 +6,8 @@ from pipeline.clock import iso
 from pipeline.days import DAY
 from pipeline.outbox import Run, RunState
 from pipeline.reports import Report
+from pipeline.route import reports_of
 from pipeline.status import RunStatus, Unread
-from pipeline.sweep import reports_of
 
 _NAMES = {
     Report.WAIVERS: "the signed waivers",

@@ -15,9 +15,9 @@ from pipeline.estimate import Load, Pace, seconds
 from pipeline.outbox import Asked
 from pipeline.plugin import Mapper
 from pipeline.reports import Page, Report, ReportedBooking, ReportedGuest, Reports
+from pipeline.route import reports_of
 from pipeline.settings import RateLimit
 from pipeline.sift import Missing, sift_booking, sift_newcomer
-from pipeline.sweep import reports_of
 from pipeline.tempo import Tempo
 
 #: Days that are looked at, with a request each, or two at the most: two weeks, as it were.

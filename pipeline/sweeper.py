@@ -15,11 +15,8 @@ from pipeline.clock import SECOND
 from pipeline.days import DAY, day_of, last_at, next_at
 from pipeline.errors import (
     Failure,
-    Forbidden,
     LaneFailure,
     PipelineError,
-    Retry,
-    Unauthorized,
 )
 from pipeline.fetch import Fetcher
 from pipeline.means import Means
@@ -27,7 +24,7 @@ from pipeline.model import Origin
 from pipeline.outbox import Asked, Run, RunState
 from pipeline.reports import Report
 from pipeline.room import Room
-from pipeline.runs import described
+from pipeline.setback import LONGEST, Setback
 from pipeline.survey import Survey, survey
 from pipeline.sweep import Sweep
 
@@ -35,14 +32,6 @@ from pipeline.sweep import Sweep
 _CROWDED = 2.0
 _NO_ROOM = 60.0
 _AGAIN = 300.0
-
-#: Seconds until a part is tried again, at most: a permission takes about a minute once it is given,
-#: and each try is a call of those that are counted by the month.
-_LONGEST_FORBIDDEN = 3600.0
-_LONGEST = 6 * 3600.0
-
-#: So many failures in a row are not of a day or a report, but of the source, which needs time.
-_IN_A_ROW = 3
 
 #: Nothing is due by the clock: an hour is soon enough to look again.
 _NEVER = 3600.0
@@ -95,17 +84,14 @@ class Sweeper:
         self._daily = daily
         self._room = room
         self._fetcher = fetcher
+        self._setback = Setback(self.name, sweep, means.outbox.sweeps, means.clock, means.log)
         self._gatherer = means.gatherer
         self._sweeps = means.outbox.sweeps
         self._clock = means.clock
-        self._log = means.log
         self._taken_in = taken_in
         self._started_at = self._clock.now()
         self._may_ask = False
-        self._failures = 0
         self._gap: int | None = None
-        #: By the boot clock: until then nothing is asked.
-        self._resume_at = 0
 
     @property
     def spent(self) -> int:
@@ -118,12 +104,12 @@ class Sweeper:
             return _NEVER
         zone = await self._zone()
         while True:
-            if (rest := self._resume_at - self._clock.boot()) > 0:
-                return rest / SECOND  # whoever rings does not end a pause that ROLLER has asked for
+            if rest := self._setback.rest:
+                return rest  # whoever rings does not end a pause that ROLLER has asked for
             await self._begin_gap(zone)
             await self._begin_daily(zone)
             run = await self._sweeps.unfinished(
-                self.source, now=self._clock.now(), patience=round(_LONGEST * SECOND)
+                self.source, now=self._clock.now(), patience=round(LONGEST * SECOND)
             )
             if run is None:
                 break
@@ -135,7 +121,7 @@ class Sweeper:
                 return pause
         now = self._clock.now()
         due = await self._sweeps.next_due(self.source)
-        dues = [] if due is None else [min(due, now + round(_LONGEST * SECOND))]
+        dues = [] if due is None else [min(due, now + round(LONGEST * SECOND))]
         if self._daily is not None:
             dues.append(next_at(self._daily, zone, now=now))
         return max(min(dues) - now, 0) / SECOND if dues else _NEVER
@@ -193,7 +179,7 @@ class Sweeper:
 
     async def survey(self, asked: Asked) -> Survey:
         """Look how much a run would be; raises Failure when it cannot be told."""
-        days = await self._sweep.waiver_days(asked, await self._today())
+        days = await self._sweep.route.waiver_days(asked, await self._today())
         tempo = self._sweep.tempo
         try:
             return await survey(self._sweep.reports, tempo, asked, waiver_days=len(days))
@@ -203,7 +189,7 @@ class Sweeper:
     async def carry_out(self, run: Run, told: Callable[[Run], None]) -> Run:
         """Make a run at once, on an outbox that no daemon works on, until it ends or must wait."""
         zone = await self._zone()
-        for part in await self._sweep.lacking(run.asked):
+        for part in await self._sweep.route.lacking(run.asked):
             await self._carry(part, zone, told=lambda _: None)
         return await self._carry(run, zone, told)
 
@@ -235,92 +221,25 @@ class Sweeper:
     async def _step(self, run: Run, zone: ZoneInfo) -> tuple[Run, float | None]:
         """Go a page further; give the pause that the source needs if it cannot be asked."""
         if not run.asked.dry_run and (why := await self._room.lack()):
-            return await self._halt(run, RunState.WAITING, why), _NO_ROOM
+            return await self._setback.halt(run, RunState.WAITING, why), _NO_ROOM
         is_first = run.place.report is Report.WAIVERS
-        if not is_first and (parts := await self._sweep.lacking(run.asked)):
-            return await self._hold(run, parts[0]), None
+        if not is_first and (parts := await self._sweep.route.lacking(run.asked)):
+            return await self._setback.hold(run, parts[0]), None
         if run.state is RunState.WAITING:
             run = _replace(run, state=RunState.RUNNING, reason=None)
-        if await self._sweep.is_left(run):
+        if await self._sweep.route.is_left(run):
             return await self._sweep.skip(run, zone), None
         taken_in = run.sums.taken_in
         try:
             run = await self._sweep.step(run, zone)
         except LaneFailure as exc:
-            return await self._lane_failed(run, exc)
+            return await self._setback.lane_failed(run, exc)
         except Failure as exc:
-            return await self._failed(run, exc, zone)
-        self._failures = 0
+            return await self._setback.failed(run, exc, zone)
+        self._setback.over()
         if run.sums.taken_in > taken_in:
             self._taken_in()
         return run, None
-
-    async def _hold(self, run: Run, part: Run) -> Run:
-        """Let a run wait until it is known who is a minor: tried again when the part has been."""
-        why = f"who is a minor is not known yet, for {described(part)}: {part.reason}"
-        after = max(part.due_at, self._clock.now()) + SECOND
-        return await self._halt(_replace(run, due_at=after), RunState.WAITING, why)
-
-    async def _lane_failed(self, run: Run, exc: LaneFailure) -> tuple[Run, float | None]:
-        """Wait with all of a source, or give a run up: the next night's has its days, too."""
-        if not isinstance(exc, Unauthorized):
-            return await self._halt(run, RunState.WAITING, exc.reason), self._rest(exc.after)
-        if run.asked.only is None:
-            return await self._halt(run, RunState.FAILED, exc.reason), None
-        return await self._put_off(run, exc.reason, forbidden=run.forbidden), None
-
-    async def _failed(self, run: Run, exc: Failure, zone: ZoneInfo) -> tuple[Run, float | None]:
-        """Leave out what cannot be read; a dry run, which has nothing to come back to, ends."""
-        asked, forbidden = run.asked, isinstance(exc, Forbidden)
-        if asked.dry_run and run.place.report is not Report.WAIVERS:
-            if isinstance(exc, Retry):
-                return await self._halt(run, RunState.WAITING, exc.reason), self._rest(exc.after)
-            return await self._halt(run, RunState.FAILED, exc.reason), None
-        if asked.only is not None and (forbidden or asked.since == asked.until):
-            run = await self._put_off(run, exc.reason, forbidden=forbidden)
-        else:
-            run = await self._leave(run, exc.reason, zone, forbidden=forbidden)
-        self._failures += not forbidden
-        after = exc.after if isinstance(exc, Retry) else None
-        needs_time = after is not None or self._failures >= _IN_A_ROW
-        return run, self._rest(after) if needs_time else None
-
-    async def _leave(self, run: Run, reason: str, zone: ZoneInfo, *, forbidden: bool) -> Run:
-        part = _replace(
-            self._sweep.part(run, zone, forbidden=forbidden),
-            state=RunState.WAITING,
-            reason=reason,
-            tries=1,
-            due_at=self._clock.now() + round(_AGAIN * SECOND),
-        )
-        self._log.warning("left unread", source=self.source, what=described(part), reason=reason)
-        return await self._sweep.skip(run, zone, part)
-
-    async def _put_off(self, run: Run, reason: str, *, forbidden: bool) -> Run:
-        """Try a part again later, each time after twice as long."""
-        most = _LONGEST_FORBIDDEN if forbidden else _LONGEST
-        pause = min(_AGAIN * 2 ** min(run.tries, 10), most)
-        run = _replace(
-            run,
-            tries=run.tries + 1,
-            forbidden=forbidden,
-            due_at=self._clock.now() + round(pause * SECOND),
-        )
-        return await self._halt(run, RunState.WAITING, reason)
-
-    def _rest(self, after: float | None) -> float:
-        """Ask nothing of the source for a while."""
-        pause = max(after or _AGAIN, _NO_ROOM)
-        self._resume_at = self._clock.boot() + round(pause * SECOND)
-        return pause
-
-    async def _halt(self, run: Run, state: RunState, reason: str) -> Run:
-        if (run.state, run.reason) != (state, reason):
-            self._log.warning(str(state), errand=self.name, reason=reason)
-        run = _replace(run, state=state, reason=reason)
-        free_at = self._sweep.tempo.free_at
-        await self._sweeps.keep(run, now=self._clock.now(), free_at=free_at or None)
-        return run
 
     async def _begin_gap(self, zone: ZoneInfo) -> None:
         """Begin the run that a gap wants; were it lost in a crash, the next daily one would do."""

@@ -125,7 +125,9 @@ async def test_what_may_not_be_read_is_told_with_what_is_missing(
         status = await here.status()
         assert status.ready
         [reason] = status.reasons
-        assert reason.startswith("sources.leeds: reconcile failed: ROLLER answered 403")
+        assert reason.startswith("sources.leeds: the bookings of ")
+        assert "are not read: ROLLER answered 403" in reason
+        assert "give it the permission for GET /data/bookingitems" in reason
 
 
 def _answer(arguments: Sequence[str], answer: str) -> tuple[int, str]:
@@ -153,7 +155,7 @@ def _answer(arguments: Sequence[str], answer: str) -> tuple[int, str]:
         (["backfill", "--since", "2026-11-02", "--source", "york"], 2, "no source york"),
         (["reconcile", "--source", "york"], 1, "york is none that can be asked; there is leeds"),
         (["reconcile", "--since", "1999-01-01"], 1, "1999-01-01 is before 2010-01-01"),
-        (["reconcile", "--until", "2999-01-01"], 1, "2999-01-01 is still to come at leeds"),
+        (["reconcile", "--until", "2999-01-01"], 1, "until: 2999-01-01 is still to come"),
     ],
 )
 async def test_what_makes_no_sense_is_answered_with_a_sentence(
@@ -174,7 +176,7 @@ async def test_the_daemon_refuses_what_makes_no_sense(here: World) -> None:
     async with here.running():
         url = f"http://{here.admin}/api/"
         for path, body, status, part in [
-            ("reconcile", {"since": "2999-01-01"}, 400, "since: 2999-01-01 is after"),
+            ("reconcile", {"since": "2999-01-01"}, 400, "since: 2999-01-01 is still to come"),
             ("reconcile", {"source": "york"}, 400, "source: york is none"),
             ("reconcile", {"since": "soon"}, 400, "the body is not as it should be"),
             ("reconcile", {"from": "2026-01-01"}, 400, "the body is not as it should be"),

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -64,13 +64,15 @@ class Field:
     """What a sweep has to do with."""
 
     def __init__(
-        self, outbox: SqliteOutbox, path: Path, clock: FakeClock, stages: Stages,
+        self, outbox: SqliteOutbox, path: Path, clock: FakeClock, made: Callable[[], Stages],
         log: Log, lines: io.StringIO, http: aiohttp.ClientSession, roller: str,
     ) -> None:  # fmt: skip
         self.outbox = outbox
         self.path = path
         self.clock = clock
-        self.stages = stages
+        #: Makes the stages anew, as another process does.
+        self.made = made
+        self.stages = made()
         self._log = log
         self._lines = lines
         self._http = http
@@ -188,6 +190,6 @@ async def field(
         outbox = await stack.enter_async_context(open_outbox(config.outbox.path))
         http = await stack.enter_async_context(client())
         peers = PeersOnTheWire(http, Tokens(folder / "tokens", clock))
-        stages = Assembly(config, outbox, peers, clock, log).stages()
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Field(outbox, config.outbox.path, clock, stages, log, lines, session, url)
+        assembly = Assembly(config, outbox, peers, clock, log)
+        yield Field(outbox, config.outbox.path, clock, assembly.stages, log, lines, session, url)
