@@ -46,6 +46,9 @@ from pipeline.tempo import Tempo
 #: Pages of a report of a day, 500,000 rows; one that goes on after them has no end.
 _MOST_PAGES = 5000
 
+#: Bookings that were taken in and may not be known yet: more than ever wait, see `Room.is_crowded`.
+_NOT_ENRICHED = 2000
+
 _NO_BOOKING = Unsendable(reason="no booking")
 
 _replace = msgspec.structs.replace
@@ -77,7 +80,7 @@ class Sweep:
         self._last: tuple[int, date, str] | None = None
         #: Of the run that is made: by whom bookings are that it has found to be missing, as hashes,
         #: for there may be many. They are asked for with their bookings.
-        self._booked: tuple[int, set[int]] = (0, set())
+        self._booked: tuple[int, dict[int, None]] = (0, {})
 
     async def begin(self, asked: Asked, today: date) -> Run:
         """Note a run that is to be made."""
@@ -158,14 +161,16 @@ class Sweep:
         It may not be taken in yet, and of a dry run it never is.
         """
         if self._booked[0] != run.id:
-            self._booked = (run.id, set())
+            self._booked = (run.id, {})
         booked = self._booked[1]
         found = list(zip(page.found, verdicts, strict=True))
         booked |= {
-            hash(one.booking.customer)
+            hash(one.booking.customer): None
             for one, verdict in found
             if isinstance(one, ReportedBooking) and isinstance(verdict, Missing)
         }
+        while len(booked) > _NOT_ENRICHED and not run.asked.dry_run:
+            del booked[next(iter(booked))]
         return [
             Known()
             if verdict == _NO_BOOKING
