@@ -211,6 +211,7 @@ class Sweep:
             bookings=await sweeps.as_of(source, "booking", bookings) if bookings else {},
             guests=await sweeps.as_of(source, "guest", guests) if guests else {},
             minors=await sweeps.as_of(source, "minor", minors + guests) if minors or guests else {},
+            erased=await sweeps.as_of(source, "erased", minors) if minors else {},
         )
         return [await self._judge(asked, one, known, zone) for one in found]
 
@@ -230,7 +231,8 @@ class Sweep:
                 was = await facts.guest(source, guest.customer) if near else None
                 return sift_guest(guest, at, as_of, was.guest if was else None)
             case ReportedMinor(customer=customer):
-                return Known() if customer in known.minors else Unsendable(reason="minor")
+                is_new = customer not in known.minors and customer not in known.erased
+                return Unsendable(reason="minor") if is_new else Known()
 
     def _newcomer(self, guest: Guest, at: int, zone: ZoneInfo, *, is_minor: bool) -> Verdict:
         if is_minor:
@@ -288,3 +290,5 @@ class _AsOf(Struct, frozen=True, kw_only=True):
     bookings: Mapping[str, int]
     guests: Mapping[str, int]
     minors: Mapping[str, int]
+    #: Of whom nothing is kept that comes later.
+    erased: Mapping[str, int]

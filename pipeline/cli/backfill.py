@@ -35,8 +35,8 @@ Brings the bookings that were made or changed since a day, and their guests, to 
 after everything else that waits; with --guests-only no bookings, but every adult customer with an
 e-mail and a known consent. What a guest has at Stampede is always looked up first. It says how much
 it is and how long it will take, and asks. Broken off and asked for again, it goes on where it was.
-It reads the signed waivers of a year first, once, and waits while the API key may not: they tell who
-is a minor.
+It reads the signed waivers of a year first, once, and waits while the API key may not: they tell
+who is a minor.
 
   pipeline backfill --since 2026-01-01 --dry-run
   pipeline backfill --since 2026-01-01

@@ -863,7 +863,10 @@ class Sweeps(Protocol):
         """Tell when the first event was received; None when there is none."""
 
     async def as_of(
-        self, source: str, kind: Literal["booking", "guest", "minor"], keys: Collection[str]
+        self,
+        source: str,
+        kind: Literal["booking", "guest", "minor", "erased"],
+        keys: Collection[str],
     ) -> Mapping[str, int]:
         """Tell as of when these subjects are known; those that are not are left out."""
 

@@ -174,7 +174,10 @@ class SqliteSweeps:
         return None if row is None else int(row[0])
 
     async def as_of(
-        self, source: str, kind: Literal["booking", "guest", "minor"], keys: Collection[str]
+        self,
+        source: str,
+        kind: Literal["booking", "guest", "minor", "erased"],
+        keys: Collection[str],
     ) -> Mapping[str, int]:
         """Tell as of when these subjects are known; those that are not are left out."""
         found = await self._readers.rows(

@@ -92,6 +92,15 @@ async def test_old_waivers_that_were_read_before_a_crash_stay_read(tmp_path: Pat
         assert kept.place.day == date(2026, 10, 3)
 
 
+async def test_nothing_is_learnt_of_a_minor_who_was_erased(tmp_path: Path) -> None:
+    """Their waiver is in the reports of the year before all the same."""
+    async with field(tmp_path, waivers="8d") as here:
+        customer = await _teenager(here, signed="2026-09-29T10:00:00Z")
+        await here.outbox.people.erase("leeds", str(customer), "deleted", now=_AT)
+        assert (await _ran(here, _RUNS[0])).state is RunState.DONE
+        assert here.minors() == set()
+
+
 async def test_a_dry_run_counts_minors_as_what_they_are(tmp_path: Path) -> None:
     """Its numbers are to be those of the run that follows."""
     async with field(tmp_path, waivers="8d") as here:
