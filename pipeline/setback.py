@@ -63,7 +63,7 @@ class Setback:
 
     async def wait(self, run: Run, exc: Retry) -> tuple[Run, float]:
         """Let a run wait with its source."""
-        return await self.halt(run, RunState.WAITING, exc.reason), self._leave_alone(exc.after)
+        return await self.halt(run, RunState.WAITING, exc.reason), self.leave_alone(exc.after)
 
     async def lane_failed(self, run: Run, exc: LaneFailure) -> tuple[Run, float | None]:
         """Wait with all of a source, or give a run up: the next night's has its days, too."""
@@ -87,7 +87,7 @@ class Setback:
         self._failures += not forbidden
         after = exc.after if isinstance(exc, Retry) else None
         needs_time = after is not None or self._failures >= _IN_A_ROW
-        return run, self._leave_alone(after) if needs_time else None
+        return run, self.leave_alone(after) if needs_time else None
 
     async def _leave(self, run: Run, reason: str, zone: ZoneInfo, *, forbidden: bool) -> Run:
         part = _replace(
@@ -112,7 +112,7 @@ class Setback:
         )
         return await self.halt(run, RunState.WAITING, reason)
 
-    def _leave_alone(self, after: float | None) -> float:
+    def leave_alone(self, after: float | None) -> float:
         """Ask nothing of the source for a while."""
         pause = max(after or _AGAIN, _PAUSE)
         self._resume_at = self._clock.boot() + round(pause * SECOND)

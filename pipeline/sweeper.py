@@ -11,13 +11,9 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pipeline.clock import SECOND
+from pipeline.clock import SECOND, span
 from pipeline.days import DAY, day_of, last_at, next_at
-from pipeline.errors import (
-    Failure,
-    LaneFailure,
-    PipelineError,
-)
+from pipeline.errors import Failure, LaneFailure, PipelineError, Throttled
 from pipeline.fetch import Fetcher
 from pipeline.means import Means
 from pipeline.model import Origin
@@ -28,10 +24,9 @@ from pipeline.setback import LONGEST, Setback
 from pipeline.survey import Survey, survey
 from pipeline.sweep import Sweep
 
-#: Seconds until it is looked again whether there is room, and whether what failed works again.
+#: Seconds until it is looked again whether there is room.
 _CROWDED = 2.0
 _NO_ROOM = 60.0
-_AGAIN = 300.0
 
 #: Nothing is due by the clock: an hour is soon enough to look again.
 _NEVER = 3600.0
@@ -179,10 +174,16 @@ class Sweeper:
 
     async def survey(self, asked: Asked) -> Survey:
         """Look how much a run would be; raises Failure when it cannot be told."""
+        if rest := self._setback.rest:
+            again = span(rest)
+            raise Throttled(f"{self.source} is left alone just now: ask again in {again}")
         days = await self._sweep.route.waiver_days(asked, await self._today())
         tempo = self._sweep.tempo
         try:
             return await survey(self._sweep.reports, tempo, asked, waiver_days=len(days))
+        except Throttled as exc:
+            self._setback.leave_alone(exc.after)
+            raise
         finally:
             await self._sweeps.paced(self.source, tempo.free_at)
 

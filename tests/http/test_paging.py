@@ -10,6 +10,7 @@ import msgspec
 import pytest
 
 from pipeline.clock import SECOND
+from pipeline.errors import Throttled
 from pipeline.log import Log
 from pipeline.model import Origin
 from pipeline.outbox import Asked, Place, Run, RunState
@@ -135,6 +136,21 @@ async def test_what_was_asked_counts_for_the_next_process(tmp_path: Path) -> Non
         assert more > 0
         expected = pytest.approx(here.clock.now() + (asked + more) * each, abs=SECOND)
         assert next_one.spent == expected
+
+
+async def test_a_survey_keeps_to_the_pause_that_roller_asks_for(tmp_path: Path) -> None:
+    """And what runs beside it keeps to the one that the survey was asked for."""
+    async with field(tmp_path) as here:
+        asked = await here.sweeper.plan(Origin.BACKFILL, since=date(2026, 10, 6))
+        await here.control("faults", kind="429", path="/data/*", count=1)
+        with pytest.raises(Throttled, match="429"):
+            await here.sweeper.survey(asked)
+        assert await here.sweeper.once() == 60
+        with pytest.raises(Throttled, match="leeds is left alone just now: ask again in 1 min"):
+            await here.sweeper.survey(asked)
+        assert len(await here.asked()) == 1
+        here.clock.advance(60)
+        assert (await here.sweeper.survey(asked)).pages > 0
 
 
 async def test_a_survey_is_of_the_same_allowance(tmp_path: Path) -> None:
