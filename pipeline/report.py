@@ -20,6 +20,7 @@ from pipeline.status import (
     calls_this_month,
     differences,
     oldest_waiting,
+    some_of,
     tally,
 )
 
@@ -121,7 +122,9 @@ def _halted(sources: Mapping[str, SourceStatus]) -> list[str]:
         if run and run.reason
     ]
     return found + [
-        f"sources.{name}: {one}" for name, source in sources.items() for one in source.unread
+        f"sources.{name}: {one}"
+        for name, source in sources.items()
+        for one in some_of(source.unread)
     ]
 
 

@@ -1,6 +1,6 @@
 """The document that `status` shows: what came in, what is owed, and how the peers are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -9,6 +9,9 @@ from pipeline.clock import SECOND, Clock, iso
 from pipeline.model import DeliveryState, EventState
 from pipeline.notebook import CALLS, DRIFT, month
 from pipeline.outbox import Count, Note, Overview
+
+#: Parts of a source's reports that are told of one by one.
+_SHOWN = 3
 
 _OPEN = {DeliveryState.WAITING, DeliveryState.SENDING}
 
@@ -76,6 +79,13 @@ class Unread(Struct, frozen=True, kw_only=True):
     def __str__(self) -> str:
         """Say it in a sentence."""
         return f"{self.what} are not read: {self.reason}; tried again at {self.again_at}"
+
+
+def some_of(unread: Sequence[Unread]) -> list[str]:
+    """Say of some what they are, and how many more there are: a bad night leaves many days out."""
+    more = len(unread) - _SHOWN
+    found = [str(one) for one in unread[:_SHOWN]]
+    return [*found, f"{more} more parts of its reports are not read"] if more > 0 else found
 
 
 class RunStatus(Struct, frozen=True, kw_only=True):

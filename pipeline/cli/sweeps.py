@@ -41,7 +41,7 @@ from pipeline.model import Origin
 from pipeline.outbox import Outbox, Run, RunState
 from pipeline.outbox.sqlite import open_outbox
 from pipeline.runs import run_status
-from pipeline.status import RunStatus
+from pipeline.status import RunStatus, some_of
 from pipeline.sweeper import Sweeper
 from pipeline.tokens import Tokens, tokens_beside
 from pipeline.wire import client
@@ -152,8 +152,8 @@ def _complaints(report: Report) -> Iterator[str]:
             yield f"{run.source}: failed: {run.reason}"
         elif run.state != RunState.DONE.value:
             yield f"{run.source}: not done yet: {run.reason}; {goes_on}"
-        for one in run.unread:
-            yield f"{run.source}: {one.what} are not read: {one.reason}; {goes_on}"
+        for sentence in some_of(run.unread):
+            yield f"{run.source}: {sentence}; {goes_on}"
 
 
 def _needs_somebody(report: Report) -> bool:
