@@ -328,6 +328,7 @@ class Assembly:
                 self._clock,
                 means.log,
                 adults_only=settings.adults_only,
+                waivers=settings.waiver_days,
             ),
             daily=settings.reconcile.of_day,
             room=Room(means.outbox.overview, outbox.path, outbox.max_waiting),

@@ -48,9 +48,11 @@ async def call(
     path: str,
     *,
     body: object = None,
+    timeout: float | None = None,  # noqa: ASYNC109 - of the request, as aiohttp has it
 ) -> bytes | None:
     """Send one request to the daemon, and give its answer; None when nobody answers.
 
+    `timeout` is in seconds, where it takes longer to answer than it does as a rule.
     Raises Refused with the daemon's sentence when it does not do it, and PipelineError when it is
     no daemon, or refuses our token.
     """
@@ -63,7 +65,8 @@ async def call(
         headers["Authorization"] = f"Bearer {server.admin_token.reveal()}"
     if body is not None or method != "GET":
         headers["Content-Type"] = "application/json"
-    async with aiohttp.ClientSession(connector=connector, timeout=_TIMEOUT) as session:
+    patience = _TIMEOUT if timeout is None else aiohttp.ClientTimeout(total=timeout, connect=2.0)
+    async with aiohttp.ClientSession(connector=connector, timeout=patience) as session:
         try:
             async with session.request(
                 method,

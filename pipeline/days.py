@@ -3,7 +3,7 @@
 Reports are asked for by the venue's days, which have 23 or 25 hours when its clocks change.
 """
 
-from datetime import date, datetime, time, timedelta
+from datetime import date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from pipeline.clock import micros, moment
@@ -11,7 +11,7 @@ from pipeline.clock import micros, moment
 DAY = timedelta(days=1)
 
 
-def day_of(stamp: int, zone: ZoneInfo) -> date:
+def day_of(stamp: int, zone: tzinfo) -> date:
     """Give the venue's day that a moment (in microseconds) is in."""
     return moment(stamp).astimezone(zone).date()
 

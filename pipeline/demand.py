@@ -1,7 +1,7 @@
 """The admin listener's routes for reconciliation and backfill, on demand."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from datetime import date
 from typing import Any
 
@@ -15,6 +15,7 @@ from pipeline.model import Origin
 from pipeline.outbox import Run, Sweeps
 from pipeline.runs import run_status
 from pipeline.status import RunStatus
+from pipeline.survey import Survey
 from pipeline.sweeper import Sweeper, Wrong
 
 _ID = re.compile(r"[0-9]{1,18}")
@@ -48,6 +49,19 @@ class Begun(Struct, frozen=True, kw_only=True):
     begun: tuple[RunStatus, ...]
 
 
+class Surveyed(Struct, frozen=True, kw_only=True):
+    """How much a backfill would be, by source."""
+
+    surveys: dict[str, Survey]
+
+
+async def look(sweepers: Mapping[str, Sweeper], asked: AskBackfill) -> Surveyed:
+    """Look how much a backfill would be; raises Wrong before anything is asked, or Failure."""
+    chosen, how = _chosen(sweepers, asked)
+    plans = [(one, await one.plan(Origin.BACKFILL, **how)) for one in chosen]
+    return Surveyed(surveys={one.source: await one.survey(plan) for one, plan in plans})
+
+
 async def begin(
     sweepers: Mapping[str, Sweeper], origin: Origin, asked: AskReconcile | AskBackfill
 ) -> list[Run]:
@@ -55,6 +69,16 @@ async def begin(
 
     Raises Wrong.
     """
+    chosen, how = _chosen(sweepers, asked)
+    for sweeper in chosen:
+        await sweeper.plan(origin, **how)
+    return [await sweeper.begin(origin, **how) for sweeper in chosen]
+
+
+def _chosen(
+    sweepers: Mapping[str, Sweeper], asked: AskReconcile | AskBackfill
+) -> tuple[Sequence[Sweeper], dict[str, Any]]:
+    """Tell who is to do it, and how; raises Wrong."""
     if asked.source is not None and asked.source not in sweepers:
         known = ", ".join(sweepers) or "none"
         raise Wrong(f"source: {asked.source} is none that can be asked; there is {known}")
@@ -62,9 +86,7 @@ async def begin(
     how: dict[str, Any] = {"since": asked.since, "until": asked.until, "dry_run": asked.dry_run}
     if isinstance(asked, AskBackfill):
         how["guests_only"] = asked.guests_only
-    for sweeper in chosen:
-        await sweeper.plan(origin, **how)
-    return [await sweeper.begin(origin, **how) for sweeper in chosen]
+    return chosen, how
 
 
 def add_routes(app: web.Application, sweepers: Mapping[str, Sweeper], sweeps: Sweeps) -> None:
@@ -72,6 +94,7 @@ def add_routes(app: web.Application, sweepers: Mapping[str, Sweeper], sweeps: Sw
     api = _Api(sweepers, sweeps)
     app.router.add_post("/api/reconcile", api.reconcile)
     app.router.add_post("/api/backfill", api.backfill)
+    app.router.add_post("/api/backfill/estimate", api.estimate)
     app.router.add_get("/api/reconcile/{id}", api.run)
 
 
@@ -88,24 +111,35 @@ class _Api:
         """Begin a backfill."""
         return await self._begin(Origin.BACKFILL, await decoded(request, AskBackfill))
 
+    async def estimate(self, request: web.Request) -> web.Response:
+        """Tell how much a backfill would be; its requests are among those of the daemon's own."""
+        return await _told(look(self._sweepers, await decoded(request, AskBackfill)))
+
     async def run(self, request: web.Request) -> web.Response:
         """Tell how far a run is."""
         text = request.match_info["id"]
         run = await self._sweeps.run(int(text)) if _ID.fullmatch(text) else None
         if run is None:
             raise refuse(404, "there is none with this id")
-        return _json(run_status(run))
+        return _json(run_status(run, await self._sweeps.parts(run.source)))
 
     async def _begin(self, origin: Origin, asked: AskReconcile | AskBackfill) -> web.Response:
-        try:
-            runs = await begin(self._sweepers, origin, asked)
-        except Wrong as exc:
-            raise refuse(400, str(exc)) from exc
-        except OutboxUnavailable:
-            raise
-        except PipelineError as exc:  # the venue's zone is not known, and cannot be asked for
-            raise refuse(503, str(exc)) from exc
-        return _json(Begun(begun=tuple(map(run_status, runs))))
+        return await _told(self._begun(origin, asked))
+
+    async def _begun(self, origin: Origin, asked: AskReconcile | AskBackfill) -> Begun:
+        return Begun(begun=tuple(map(run_status, await begin(self._sweepers, origin, asked))))
+
+
+async def _told(found: Awaitable[Struct]) -> web.Response:
+    """Answer with what is found, or with the sentence that says why there is nothing."""
+    try:
+        return _json(await found)
+    except Wrong as exc:
+        raise refuse(400, str(exc)) from exc
+    except OutboxUnavailable:
+        raise
+    except PipelineError as exc:  # ROLLER cannot be asked, be it for the venue's zone
+        raise refuse(503, str(exc)) from exc
 
 
 def _json(document: Struct) -> web.Response:

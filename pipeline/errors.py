@@ -16,6 +16,7 @@ PipelineError
     │       ├── Unauthorized   the peer refuses our credentials
     │       ├── Throttled      the peer asks for fewer requests
     │       └── Unreachable    no connection came about
+    ├── Forbidden              a permission is missing: a person gives it, and then it works
     ├── Reject                 a person must look: park the item
     │   └── UnknownOutcome     it may have been done, and must not be done twice
     └── Skip                   nothing is to be sent: close the item with the reason
@@ -113,6 +114,10 @@ class Throttled(LaneFailure):
 
 class Unreachable(LaneFailure):
     """The connection did not come about: name resolution, refusal, TLS, connect time-out."""
+
+
+class Forbidden(Failure):
+    """The peer knows us and does not let us ask this one thing; the reason says what to do."""
 
 
 class Reject(Failure):

@@ -11,7 +11,7 @@ from pipeline.estimate import Load, Pace, load, seconds
 from pipeline.lane import LaneState
 from pipeline.model import Origin
 from pipeline.outbox import Note, Outbox, Sweeps
-from pipeline.runs import run_status
+from pipeline.runs import run_status, unread
 from pipeline.status import (
     BudgetStatus,
     DestinationStatus,
@@ -20,6 +20,7 @@ from pipeline.status import (
     calls_this_month,
     differences,
     oldest_waiting,
+    some_of,
     tally,
 )
 
@@ -108,20 +109,32 @@ class Reporter:
         )
 
 
+#: What does not go on just now does so by itself, and needs nobody to ask for it again.
+_HALTED = {"waiting": "goes on by itself later", "failed": "failed"}
+
+
 def _halted(sources: Mapping[str, SourceStatus]) -> list[str]:
-    """Tell which reconciliations and backfills do not go on."""
-    return [
-        f"sources.{name}: {run.origin} {run.state}: {run.reason}"
+    """Tell which reconciliations and backfills do not go on, or have left something out."""
+    found = [
+        f"sources.{name}: {run.origin} {_HALTED[run.state]}: {run.reason}"
         for name, source in sources.items()
         for run in (source.reconcile, source.backfill)
         if run and run.reason
+    ]
+    return found + [
+        f"sources.{name}: {one}"
+        for name, source in sources.items()
+        for one in some_of(source.unread)
     ]
 
 
 async def _runs(sweeps: Sweeps, source: str) -> dict[str, Any]:
     """Tell of the newest reconciliation and backfill of a source."""
     done = await sweeps.newest(source, Origin.RECONCILE, done=True)
-    found: dict[str, Any] = {"last_reconcile_at": iso(done.updated_at) if done else None}
+    found: dict[str, Any] = {
+        "last_reconcile_at": iso(done.updated_at) if done else None,
+        "unread": unread(await sweeps.parts(source)),
+    }
     for origin in (Origin.RECONCILE, Origin.BACKFILL):
         run = await sweeps.newest(source, origin)
         found[origin.value] = run and run_status(run)

@@ -42,9 +42,7 @@ class ReportedMinor(Struct, frozen=True, kw_only=True):
     """Somebody for whom an adult has signed a waiver."""
 
     customer: str
-    modified_at: int
-    #: The message that would have told of it.
-    message: bytes
+    born: date | None = None
 
 
 Reported = ReportedBooking | ReportedGuest | ReportedMinor
@@ -60,8 +58,11 @@ class Page(Struct, frozen=True, kw_only=True):
     more: bool
     #: Rows of the whole report; None where the source does not count them.
     rows: int | None
-    #: Rows of a full page.
+    #: Rows of a full page, as the source gives them.
     size: int
+    #: The page's number and size as they were asked for: others, if those were refused.
+    number: int = 1
+    wanted: int | None = None
 
 
 class Reports(Protocol):
@@ -71,10 +72,13 @@ class Reports(Protocol):
     def rate_limit(self) -> RateLimit:
         """Its allowance for reports, apart from that for everything else."""
 
-    async def page(self, report: Report, day: date, number: int) -> Page:
+    async def page(
+        self, report: Report, day: date, number: int = 1, wanted: int | None = None
+    ) -> Page:
         """Ask for a page, counted from 1, of what was modified on one of the venue's own days.
 
-        Raises Failure; Unauthorized when this report, or any, may not be read.
+        `wanted` is what the page before has, so that none of its rows is skipped. Raises Failure;
+        Forbidden when this report may not be read, and Unauthorized when none may.
         """
 
     def change_of(self, customer: str) -> bytes:

@@ -1,6 +1,6 @@
 """The document that `status` shows: what came in, what is owed, and how the peers are."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from msgspec import Struct, field
 
@@ -9,6 +9,9 @@ from pipeline.clock import SECOND, Clock, iso
 from pipeline.model import DeliveryState, EventState
 from pipeline.notebook import CALLS, DRIFT, month
 from pipeline.outbox import Count, Note, Overview
+
+#: Parts of a source's reports that are told of one by one.
+_SHOWN = 3
 
 _OPEN = {DeliveryState.WAITING, DeliveryState.SENDING}
 
@@ -63,6 +66,28 @@ class Difference(Struct, frozen=True, kw_only=True):
         return f"{self.what} {self.field}" + (f" ({self.type})" if self.type else "")
 
 
+class Unread(Struct, frozen=True, kw_only=True):
+    """A part of a source's reports that could not be read, and is tried again by itself."""
+
+    #: In words, its days too.
+    what: str
+    reason: str
+    #: A person must give a permission first.
+    forbidden: bool
+    again_at: str | None
+
+    def __str__(self) -> str:
+        """Say it in a sentence."""
+        return f"{self.what} are not read: {self.reason}; tried again at {self.again_at}"
+
+
+def some_of(unread: Sequence[Unread]) -> list[str]:
+    """Say of some what they are, and how many more there are: a bad night leaves many days out."""
+    more = len(unread) - _SHOWN
+    found = [str(one) for one in unread[:_SHOWN]]
+    return [*found, f"{more} more parts of its reports are not read"] if more > 0 else found
+
+
 class RunStatus(Struct, frozen=True, kw_only=True):
     """How far a reconciliation or a backfill is, and what it has found."""
 
@@ -87,6 +112,8 @@ class RunStatus(Struct, frozen=True, kw_only=True):
     not_sendable: Mapping[str, int]
     started_at: str
     updated_at: str
+    #: What of the source is left to be read later; told of a run that is asked for.
+    unread: tuple[Unread, ...] = ()
 
 
 class SourceStatus(Struct, frozen=True, kw_only=True):
@@ -103,6 +130,8 @@ class SourceStatus(Struct, frozen=True, kw_only=True):
     #: The newest of each.
     reconcile: RunStatus | None = None
     backfill: RunStatus | None = None
+    #: What they could not read.
+    unread: tuple[Unread, ...] = ()
     last_error: str | None = None
     #: Requests in this month, of UTC.
     calls_this_month: int = 0

@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from datetime import date
 
-from aiolimiter import AsyncLimiter
+import msgspec
 from msgspec import Struct
 
 from pipeline.days import DAY
@@ -15,12 +15,15 @@ from pipeline.estimate import Load, Pace, seconds
 from pipeline.outbox import Asked
 from pipeline.plugin import Mapper
 from pipeline.reports import Page, Report, ReportedBooking, ReportedGuest, Reports
+from pipeline.route import reports_of
 from pipeline.settings import RateLimit
 from pipeline.sift import Missing, sift_booking, sift_newcomer
-from pipeline.sweep import reports_of
+from pipeline.tempo import Tempo
 
-#: Days that are looked at, two requests each at the most.
+#: Days that are looked at, with a request each, or two at the most: two weeks, as it were.
 _DAYS = 14
+
+_WEEK = 7
 
 
 class Survey(Struct, frozen=True, kw_only=True):
@@ -31,6 +34,8 @@ class Survey(Struct, frozen=True, kw_only=True):
     guests: float = 0.0
     #: Requests for the reports themselves.
     pages: float = 0.0
+    #: Seconds that the limit for reports makes of them.
+    reading: float = 0.0
     #: Some days only were looked at.
     is_sample: bool = False
 
@@ -39,29 +44,44 @@ class Survey(Struct, frozen=True, kw_only=True):
         return self.bookings + self.guests
 
 
-async def survey(reports: Reports, asked: Asked) -> Survey:
-    """Look at the first page of some days; raises Failure when it cannot be read."""
-    limit = reports.rate_limit
-    limiter = AsyncLimiter(limit.requests, limit.per)
+async def survey(reports: Reports, tempo: Tempo, asked: Asked, *, waiver_days: int) -> Survey:
+    """Look at the first page of some days; raises Failure when it cannot be read.
+
+    `waiver_days` is of how many days the signed waivers are to be read before anything else.
+    """
     days = chosen_days(asked.since, asked.until)
     report = reports_of(asked)[-1]
     pages = []
     for day in days:
-        await limiter.acquire()
-        pages.append(await reports.page(report, day, 1))
+        await tempo.turn()
+        pages.append(await reports.page(report, day))
     every = (asked.until - asked.since) // DAY + 1
-    return add_up(report, pages, every=every)
+    found = add_up(report, pages, every=every, waiver_days=waiver_days)
+    limit = reports.rate_limit
+    return msgspec.structs.replace(found, reading=found.pages * limit.per / limit.requests)
 
 
 def chosen_days(since: date, until: date) -> Sequence[date]:
-    """Choose days that lie evenly between these."""
-    count = (until - since) // DAY + 1
-    if count <= _DAYS:
-        return [since + n * DAY for n in range(count)]
-    return [since + (n * count // _DAYS) * DAY for n in range(_DAYS)]
+    """Choose days that lie evenly between these, the first and the last among them.
+
+    Each is moved to another day of the week than the one before, where there is room for it.
+    """
+    last = (until - since) // DAY
+    if last < _DAYS:
+        return [since + n * DAY for n in range(last + 1)]
+    chosen = [n * last // (_DAYS - 1) for n in range(_DAYS)]
+    if last // (_DAYS - 1) >= _WEEK:
+        inner = range(1, _DAYS - 1)
+        chosen[1:-1] = [_on_weekday(chosen[n], n % _WEEK) for n in inner]
+    return [since + n * DAY for n in chosen]
 
 
-def add_up(report: Report, pages: Sequence[Page], *, every: int) -> Survey:
+def _on_weekday(day: int, wanted: int) -> int:
+    """Move a day by three at the most, to the wanted one of the seven that begin with day 0."""
+    return day + (wanted - day + 3) % _WEEK - 3
+
+
+def add_up(report: Report, pages: Sequence[Page], *, every: int, waiver_days: int) -> Survey:
     """Reckon from the first pages of some days what all of so many days have."""
     bookings = guests = requests = 0.0
     for page in pages:
@@ -80,8 +100,7 @@ def add_up(report: Report, pages: Sequence[Page], *, every: int) -> Survey:
     return Survey(
         bookings=bookings * share,
         guests=guests * share,
-        # A day has one more request, for waivers.
-        pages=requests * share + every,
+        pages=requests * share + waiver_days,
         is_sample=every > len(pages),
     )
 

@@ -1,34 +1,36 @@
 """Reads what a source reports day by day, and takes in what is missing.
 
-A run goes through its days, the newest last; of each day through the reports, and of each report
-through the pages. Only a page is in memory. What is taken in has a key of its modification, so a
-page that is read again, after a crash or because a day is read twice, takes in nothing twice.
+A run first learns who is a minor: it reads the signed waivers of all its days and of those before
+them for as long as a waiver holds, as far as no run has read them yet. Then it goes through its own
+days, the newest last; of each day through the other reports, and of each report through the pages.
+Only a page is in memory. What is taken in has a key of its modification, so a page that is read
+again, after a crash or because a day is read twice, takes in nothing twice.
 """
 
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, timedelta
 from zoneinfo import ZoneInfo
 
 import msgspec
-from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
 from pipeline.clock import Clock, iso
-from pipeline.days import DAY, day_of
+from pipeline.days import day_of
+from pipeline.errors import Reject
 from pipeline.log import Log
-from pipeline.model import Action, Arrival, EventState, Guest, Kind, Origin, Phase
-from pipeline.outbox import Asked, Outbox, Place, Run, RunState, Sums
+from pipeline.model import Action, Arrival, EventState, Guest, Kind, Minor, Origin, Phase
+from pipeline.outbox import Asked, Outbox, Run, RunState, Sums
 from pipeline.reports import (
     Page,
-    Report,
     Reported,
     ReportedBooking,
     ReportedGuest,
     ReportedMinor,
     Reports,
 )
+from pipeline.route import Route, moved_up, read_whole
 from pipeline.sift import (
     Known,
     Missing,
@@ -39,18 +41,17 @@ from pipeline.sift import (
     sift_guest,
     sift_newcomer,
 )
+from pipeline.tempo import Tempo
+
+#: Pages of a report of a day, 500,000 rows; one that goes on after them has no end.
+_MOST_PAGES = 5000
+
+#: Bookings that were taken in and may not be known yet: more than ever wait, see `Room.is_crowded`.
+_NOT_ENRICHED = 2000
+
+_NO_BOOKING = Unsendable(reason="no booking")
 
 _replace = msgspec.structs.replace
-
-
-def reports_of(asked: Asked) -> Sequence[Report]:
-    """Name what a run reads of each day, in this order.
-
-    A backfill of bookings fetches each one's guest, so it needs no report of them.
-    """
-    if asked.origin is Origin.RECONCILE:
-        return tuple(Report)
-    return (Report.WAIVERS, Report.CUSTOMERS if asked.guests_only else Report.BOOKINGS)
 
 
 class Sweep:
@@ -65,17 +66,26 @@ class Sweep:
         log: Log,
         *,
         adults_only: bool,
+        waivers: timedelta,
     ) -> None:
+        self.reports = reports
+        self.route = Route(source, outbox.sweeps, waivers)
+        self.tempo = Tempo(reports.rate_limit, clock, lambda: outbox.sweeps.pace(source))
         self._source = source
-        self._reports = reports
         self._outbox = outbox
         self._clock = clock
         self._log = log
         self._adults_only = adults_only
-        limit = reports.rate_limit
-        self._limiter = AsyncLimiter(limit.requests, limit.per)
         #: The last booking of the page before, which may go on on the next one.
         self._last: tuple[int, date, str] | None = None
+        #: Of the run that is made: by whom bookings are that it has found to be missing, as hashes,
+        #: for there may be many. They are asked for with their bookings.
+        self._booked: tuple[int, dict[int, None]] = (0, {})
+
+    async def begin(self, asked: Asked, today: date) -> Run:
+        """Note a run that is to be made."""
+        first, now = await self.route.first(asked, today), self._clock.now()
+        return await self._outbox.sweeps.begin(self._source, asked, first, now=now)
 
     async def step(self, run: Run, zone: ZoneInfo) -> Run:
         """Read the page that is next, take in what is missing, and note how far the run is.
@@ -83,30 +93,50 @@ class Sweep:
         Raises Failure when it cannot be read.
         """
         place = run.place
-        await self._limiter.acquire()
-        page = await self._reports.page(place.report, place.day, place.page)
-        if (before := _moved_up(place, page)) is not None:
+        if place.page > _MOST_PAGES:
+            raise Reject(f"its report has more than {_MOST_PAGES} pages")
+        await self.tempo.turn()
+        page = await self.reports.page(place.report, place.day, place.page, place.size)
+        whole = None
+        if (before := moved_up(place, page)) is not None:
             run = _replace(run, place=before)
         else:
             sums = await self._take_in(run, page, zone)
-            run = await self._ahead(_replace(run, sums=sums), page, zone)
-        await self._outbox.sweeps.keep(run, now=self._clock.now())
+            whole = read_whole(run, page, zone)
+            run = _replace(run, sums=sums, tries=0, due_at=0, forbidden=False)
+            run = await self.route.ahead(run, page, zone)
+        await self._outbox.sweeps.keep(
+            run, now=self._clock.now(), waivers=whole, free_at=self.tempo.free_at
+        )
+        if run.state is RunState.DONE:
+            self._tell(run)
+        return run
+
+    async def skip(self, run: Run, zone: ZoneInfo, part: Run | None = None) -> Run:
+        """Leave the report unread on this day: to this part, or to one that there is."""
+        run = await self.route.after_report(run, zone, left=() if part is None else (part,))
+        now = self._clock.now()
+        if part is None:
+            await self._outbox.sweeps.keep(run, now=now)
+        else:
+            await self._outbox.sweeps.leave(run, part, now=now)
         if run.state is RunState.DONE:
             self._tell(run)
         return run
 
     async def _take_in(self, run: Run, page: Page, zone: ZoneInfo) -> Sums:
         """Take in what a page has that is missing, and add it all up."""
-        verdicts = await self._sift(run.asked, page.found, zone)
+        verdicts = self._with_bookings(run, page, await self._sift(run.asked, page.found, zone))
         missing = [
             self._arrival(run.asked.origin, one, verdict.at)
             for one, verdict in zip(page.found, verdicts, strict=True)
-            if isinstance(verdict, Missing)
+            if isinstance(verdict, Missing) and not isinstance(one, ReportedMinor)
         ]
         # A booking that goes on from the page before was counted there.
         fresh = verdicts[self._goes_on(run, page.found) :]
         taken_in = sum(isinstance(one, Missing) for one in fresh)
         repeated = 0
+        await self._learn(page.found, verdicts)
         if not run.asked.dry_run:
             receipts = await asyncio.gather(*map(self._outbox.intake.accept, missing))
             of_fresh = receipts[len(receipts) - taken_in :]
@@ -122,6 +152,46 @@ class Sweep:
             taken_in=run.sums.taken_in + taken_in - repeated,
             unsendable=dict(reasons),
         )
+
+    def _with_bookings(
+        self, run: Run, page: Page, verdicts: Sequence[Verdict]
+    ) -> Sequence[Verdict]:
+        """Call those customers known who come with a booking of this very run.
+
+        It may not be taken in yet, and of a dry run it never is.
+        """
+        if self._booked[0] != run.id:
+            self._booked = (run.id, {})
+        booked = self._booked[1]
+        found = list(zip(page.found, verdicts, strict=True))
+        booked |= {
+            hash(one.booking.customer): None
+            for one, verdict in found
+            if isinstance(one, ReportedBooking) and isinstance(verdict, Missing)
+        }
+        while len(booked) > _NOT_ENRICHED and not run.asked.dry_run:
+            del booked[next(iter(booked))]
+        return [
+            Known()
+            if verdict == _NO_BOOKING
+            and isinstance(one, ReportedGuest)
+            and hash(one.guest.customer) in booked
+            else verdict
+            for one, verdict in found
+        ]
+
+    async def _learn(self, found: Sequence[Reported], verdicts: Sequence[Verdict]) -> None:
+        """Keep at once who is a minor, also of a dry run: whoever is judged after it may be one.
+
+        As events they would be a year's work of the queue, and be known when that has come to them.
+        """
+        minors = {
+            one.customer: Minor(born=one.born)
+            for one, verdict in zip(found, verdicts, strict=True)
+            if isinstance(one, ReportedMinor) and isinstance(verdict, Unsendable)
+        }
+        if minors:
+            await self._outbox.people.learn_minors(self._source, minors, at=self._clock.now())
 
     def _goes_on(self, run: Run, found: Sequence[Reported]) -> bool:
         """Tell whether the first booking is the last one of the page before."""
@@ -141,6 +211,7 @@ class Sweep:
             bookings=await sweeps.as_of(source, "booking", bookings) if bookings else {},
             guests=await sweeps.as_of(source, "guest", guests) if guests else {},
             minors=await sweeps.as_of(source, "minor", minors + guests) if minors or guests else {},
+            erased=await sweeps.as_of(source, "erased", minors) if minors else {},
         )
         return [await self._judge(asked, one, known, zone) for one in found]
 
@@ -159,8 +230,9 @@ class Sweep:
                 near = as_of is not None and not is_settled(at, as_of)
                 was = await facts.guest(source, guest.customer) if near else None
                 return sift_guest(guest, at, as_of, was.guest if was else None)
-            case ReportedMinor(customer=customer, modified_at=at):
-                return Known() if customer in known.minors else Missing(at=at)
+            case ReportedMinor(customer=customer):
+                is_new = customer not in known.minors and customer not in known.erased
+                return Unsendable(reason="minor") if is_new else Known()
 
     def _newcomer(self, guest: Guest, at: int, zone: ZoneInfo, *, is_minor: bool) -> Verdict:
         if is_minor:
@@ -168,7 +240,7 @@ class Sweep:
         today = day_of(self._clock.now(), zone) if self._adults_only else None
         return sift_newcomer(guest, at, today)
 
-    def _arrival(self, origin: Origin, one: Reported, at: int) -> Arrival:
+    def _arrival(self, origin: Origin, one: ReportedBooking | ReportedGuest, at: int) -> Arrival:
         """Make an event of what is missing; a booking and a guest are fetched for it."""
         booking = reference = None
         action = Action.UPDATED
@@ -177,12 +249,10 @@ class Sweep:
                 action = Action.CANCELLED
             kind, what, body = Kind.BOOKING, one.booking.id, b""
             booking, reference = one.booking.id, one.booking.reference
-        elif isinstance(one, ReportedGuest):
+        else:
             customer = one.guest.customer
             kind, what = Kind.CUSTOMER, f"customer:{customer}"
-            body = self._reports.change_of(customer)
-        else:
-            kind, what, body = Kind.SIGNED_WAIVER, f"minor:{one.customer}", one.message
+            body = self.reports.change_of(customer)
         return Arrival(
             source=self._source,
             origin=origin,
@@ -198,33 +268,6 @@ class Sweep:
             body=body,
         )
 
-    async def _ahead(self, run: Run, page: Page, zone: ZoneInfo) -> Run:
-        """Go to the next page, report or day, or come to the end."""
-        place, reports = run.place, reports_of(run.asked)
-        if page.more:
-            return _replace(run, place=_replace(place, page=place.page + 1, rows=page.rows))
-        later = reports[reports.index(place.report) + 1 :]
-        if later:
-            return _replace(run, place=Place(day=place.day, report=later[0]))
-        if place.day < run.asked.until:
-            return _replace(run, place=Place(day=place.day + DAY, report=reports[0]))
-        watermark = await self._watermark(run, zone)
-        return _replace(run, state=RunState.DONE, reason=None, watermark=watermark)
-
-    async def _watermark(self, run: Run, zone: ZoneInfo) -> date | None:
-        """Tell up to which day everything has been read, if this run adds to it.
-
-        A day is read whole once it was over when the run began. A run that leaves days out after
-        the watermark does not move it.
-        """
-        if run.asked.origin is not Origin.RECONCILE or run.asked.dry_run:
-            return None
-        whole = min(run.asked.until, day_of(run.started_at, zone) - DAY)
-        before = await self._outbox.sweeps.watermark(self._source)
-        if before is None:
-            return whole if run.asked.until > whole else None
-        return max(before, whole) if run.asked.since <= before + DAY else before
-
     def _tell(self, run: Run) -> None:
         asked, sums = run.asked, run.sums
         self._log.info(
@@ -232,6 +275,7 @@ class Sweep:
             source=self._source,
             since=asked.since.isoformat(),
             until=asked.until.isoformat(),
+            **({} if asked.only is None else {"report": asked.only.value}),
             dry_run=asked.dry_run,
             seen=sums.seen,
             known=sums.known,
@@ -246,15 +290,5 @@ class _AsOf(Struct, frozen=True, kw_only=True):
     bookings: Mapping[str, int]
     guests: Mapping[str, int]
     minors: Mapping[str, int]
-
-
-def _moved_up(place: Place, page: Page) -> Place | None:
-    """Give the page to go back to when rows before this one have gone; None when none have.
-
-    What is modified leaves its day for today, and all that is behind it moves up: some of it to
-    pages that have been read.
-    """
-    if place.rows is None or page.rows is None or page.rows >= place.rows or place.page == 1:
-        return None
-    pages = -(-(place.rows - page.rows) // page.size)
-    return _replace(place, page=max(place.page - pages, 1), rows=page.rows)
+    #: Of whom nothing is kept that comes later.
+    erased: Mapping[str, int]

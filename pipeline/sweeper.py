@@ -1,28 +1,32 @@
 """Finds what no webhook has told: once a day, after a gap, and when somebody asks for it.
 
 The outbox holds the runs that are to be made, so that one goes on where it was, after a crash too.
+What cannot be read on a day holds up neither the days behind it nor the other reports: it is left
+to a part, which is a run of its own, told of, and tried again at its own times until it is read.
 """
 
 from collections.abc import Callable
-from datetime import date, time
+from datetime import date, time, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import msgspec
 
-from pipeline.clock import SECOND
+from pipeline.clock import SECOND, span
 from pipeline.days import DAY, day_of, last_at, next_at
-from pipeline.errors import Failure, PipelineError, Retry, Unauthorized
+from pipeline.errors import Failure, LaneFailure, PipelineError, Throttled
 from pipeline.fetch import Fetcher
 from pipeline.means import Means
 from pipeline.model import Origin
 from pipeline.outbox import Asked, Run, RunState
+from pipeline.reports import Report
 from pipeline.room import Room
-from pipeline.sweep import Sweep, reports_of
+from pipeline.setback import LONGEST, Setback
+from pipeline.survey import Survey, survey
+from pipeline.sweep import Sweep
 
-#: Seconds until it is looked again whether there is room, and whether what failed works again.
+#: Seconds until it is looked again whether there is room.
 _CROWDED = 2.0
 _NO_ROOM = 60.0
-_AGAIN = 300.0
 
 #: Nothing is due by the clock: an hour is soon enough to look again.
 _NEVER = 3600.0
@@ -30,13 +34,27 @@ _NEVER = 3600.0
 #: What reports are asked for is no longer ago than this, which a mistyped year would be.
 _FIRST_DAY = date(2010, 1, 1)
 
-_OPEN = {RunState.RUNNING, RunState.STOPPED}
+#: The time zone in which a day begins first.
+_EASTERNMOST = timezone(timedelta(hours=14))
+
+_OPEN = {RunState.RUNNING, RunState.WAITING}
 
 _replace = msgspec.structs.replace
 
 
 class Wrong(PipelineError):
     """What is asked for makes no sense; the text says why."""
+
+
+def check_days(since: date | None, until: date | None, *, now: int) -> None:
+    """See whether there can be such days anywhere, before anybody is asked for them; else Wrong."""
+    for name, day in (("since", since), ("until", until)):
+        if day and day < _FIRST_DAY:
+            raise Wrong(f"{name}: {day} is before {_FIRST_DAY}")
+        if day and day > day_of(now, _EASTERNMOST):
+            raise Wrong(f"{name}: {day} is still to come")
+    if since and until and since > until:
+        raise Wrong(f"since: {since} is after {until}")
 
 
 class Sweeper:
@@ -61,16 +79,19 @@ class Sweeper:
         self._daily = daily
         self._room = room
         self._fetcher = fetcher
+        self._setback = Setback(self.name, sweep, means.outbox.sweeps, means.clock, means.log)
         self._gatherer = means.gatherer
         self._sweeps = means.outbox.sweeps
         self._clock = means.clock
-        self._log = means.log
         self._taken_in = taken_in
         self._started_at = self._clock.now()
         self._may_ask = False
         self._gap: int | None = None
-        #: By the boot clock: until then nothing is asked.
-        self._resume_at = 0
+
+    @property
+    def spent(self) -> int:
+        """When the allowance for reports is whole again, after what was asked for here."""
+        return self._sweep.tempo.free_at
 
     async def once(self) -> float:
         """Make the runs that are due, and give the seconds until there may be one."""
@@ -78,22 +99,27 @@ class Sweeper:
             return _NEVER
         zone = await self._zone()
         while True:
-            if (rest := self._resume_at - self._clock.boot()) > 0:
-                return rest / SECOND  # whoever rings does not end a pause that ROLLER has asked for
+            if rest := self._setback.rest:
+                return rest  # whoever rings does not end a pause that ROLLER has asked for
             await self._begin_gap(zone)
             await self._begin_daily(zone)
-            run = await self._sweeps.unfinished(self.source)
+            run = await self._sweeps.unfinished(
+                self.source, now=self._clock.now(), patience=round(LONGEST * SECOND)
+            )
             if run is None:
                 break
-            if not run.asked.dry_run and await self._room.is_crowded(self.source):
+            takes_in = not run.asked.dry_run and run.place.report is not Report.WAIVERS
+            if takes_in and await self._room.is_crowded(self.source):
                 return _CROWDED
             _, pause = await self._step(run, zone)
             if pause is not None:
                 return pause
-        if self._daily is None:
-            return _NEVER
         now = self._clock.now()
-        return (next_at(self._daily, zone, now=now) - now) / SECOND
+        due = await self._sweeps.next_due(self.source)
+        dues = [] if due is None else [min(due, now + round(LONGEST * SECOND))]
+        if self._daily is not None:
+            dues.append(next_at(self._daily, zone, now=now))
+        return max(min(dues) - now, 0) / SECOND if dues else _NEVER
 
     def request(self, since: int) -> None:
         """Reconcile from this moment on, in microseconds: there may be a gap."""
@@ -116,9 +142,8 @@ class Sweeper:
         asked = await self.plan(
             origin, since=since, until=until, guests_only=guests_only, dry_run=dry_run
         )
-        run = await self._same(asked, until) or await self._sweeps.begin(
-            self.source, asked, reports_of(asked)[0], now=self._clock.now()
-        )
+        run = await self._same(asked, until) or await self._sweep.begin(asked, await self._today())
+        await self._sweeps.hasten(self.source)
         self.ring()
         return run
 
@@ -135,26 +160,45 @@ class Sweeper:
 
         Without `since` it begins where everything was read last; without `until` it ends today.
         """
-        today = day_of(self._clock.now(), await self._zone())
+        check_days(since, until, now=self._clock.now())
+        today = await self._today()
         first = since or await self._unread_since(today)
         last = until or today
         if last > today:
             raise Wrong(f"until: {last} is still to come at {self.source}, where it is {today}")
         if first > last:
             raise Wrong(f"since: {first} is after {last}")
-        if first < _FIRST_DAY:
-            raise Wrong(f"since: {first} is before {_FIRST_DAY}")
         return Asked(
             origin=origin, since=first, until=last, guests_only=guests_only, dry_run=dry_run
         )
 
+    async def survey(self, asked: Asked) -> Survey:
+        """Look how much a run would be; raises Failure when it cannot be told."""
+        if rest := self._setback.rest:
+            again = span(rest)
+            raise Throttled(f"{self.source} is left alone just now: ask again in {again}")
+        days = await self._sweep.route.waiver_days(asked, await self._today())
+        tempo = self._sweep.tempo
+        try:
+            return await survey(self._sweep.reports, tempo, asked, waiver_days=len(days))
+        except Throttled as exc:
+            self._setback.leave_alone(exc.after)
+            raise
+        finally:
+            await self._sweeps.paced(self.source, tempo.free_at)
+
     async def carry_out(self, run: Run, told: Callable[[Run], None]) -> Run:
         """Make a run at once, on an outbox that no daemon works on, until it ends or must wait."""
         zone = await self._zone()
+        for part in await self._sweep.route.lacking(run.asked):
+            await self._carry(part, zone, told=lambda _: None)
+        return await self._carry(run, zone, told)
+
+    async def _carry(self, run: Run, zone: ZoneInfo, told: Callable[[Run], None]) -> Run:
         while run.state in _OPEN:
             run, pause = await self._step(run, zone)
             told(run)
-            if pause is not None:
+            if pause is not None or run.due_at > self._clock.now():
                 break
         return run
 
@@ -171,41 +215,32 @@ class Sweeper:
                 await self._sweeps.keep(run, now=self._clock.now())
             return run
         # Only one that has not begun its last day yet finds all that has happened until now.
-        is_ahead = run.state in _OPEN and run.place.day < asked.until == run.asked.until
-        return run if is_ahead else None
+        place = run.place
+        is_ahead = place.report is Report.WAIVERS or place.day < asked.until
+        return run if run.state in _OPEN and is_ahead and asked.until == run.asked.until else None
 
     async def _step(self, run: Run, zone: ZoneInfo) -> tuple[Run, float | None]:
-        """Go a page further; give the pause that is needed if it cannot."""
+        """Go a page further; give the pause that the source needs if it cannot be asked."""
         if not run.asked.dry_run and (why := await self._room.lack()):
-            return await self._halt(run, RunState.STOPPED, why), _NO_ROOM
-        if run.state is RunState.STOPPED:
+            return await self._setback.halt(run, RunState.WAITING, why), _NO_ROOM
+        is_first = run.place.report is Report.WAIVERS
+        if not is_first and (parts := await self._sweep.route.lacking(run.asked)):
+            return await self._setback.hold(run, parts[0]), None
+        if run.state is RunState.WAITING:
             run = _replace(run, state=RunState.RUNNING, reason=None)
+        if await self._sweep.route.is_left(run):
+            return await self._sweep.skip(run, zone), None
         taken_in = run.sums.taken_in
         try:
             run = await self._sweep.step(run, zone)
-        except Unauthorized as exc:
-            return await self._halt(run, RunState.FAILED, exc.reason), None
-        except Retry as exc:
-            halted = await self._halt(run, RunState.STOPPED, exc.reason)
-            pause = max(exc.after or _AGAIN, _NO_ROOM)
-            self._resume_at = self._clock.boot() + round(pause * SECOND)
-            return halted, pause
+        except LaneFailure as exc:
+            return await self._setback.lane_failed(run, exc)
         except Failure as exc:
-            return await self._halt(run, RunState.FAILED, exc.reason), None
+            return await self._setback.failed(run, exc, zone)
+        self._setback.over()
         if run.sums.taken_in > taken_in:
             self._taken_in()
         return run, None
-
-    async def _halt(self, run: Run, state: RunState, reason: str) -> Run:
-        if (run.state, run.reason) != (state, reason):
-            self._log.warning(
-                "stopped" if state is RunState.STOPPED else "failed",
-                errand=self.name,
-                reason=reason,
-            )
-        run = _replace(run, state=state, reason=reason)
-        await self._sweeps.keep(run, now=self._clock.now())
-        return run
 
     async def _begin_gap(self, zone: ZoneInfo) -> None:
         """Begin the run that a gap wants; were it lost in a crash, the next daily one would do."""
@@ -228,8 +263,7 @@ class Sweeper:
             since = min(self._started_at, await self._sweeps.begun() or now)
         else:
             since = newest.started_at
-        unfinished = await self._sweeps.unfinished(self.source)
-        if unfinished and unfinished.asked.origin is Origin.RECONCILE:
+        if newest and newest.state in _OPEN:
             return  # one a day behind one that cannot go on would be a heap of the same days
         # One that was begun in what is still to come was begun by a clock that was set back since.
         if since < due or since > now:
@@ -255,7 +289,10 @@ class Sweeper:
         may_ask, self._may_ask = self._may_ask, True
         if may_ask or self._gap is not None or await self._gatherer.timezone(self.source):
             return True
-        return await self._sweeps.unfinished(self.source) is not None
+        return await self._sweeps.next_due(self.source) is not None
+
+    async def _today(self) -> date:
+        return day_of(self._clock.now(), await self._zone())
 
     async def _zone(self) -> ZoneInfo:
         """Give the venue's time zone, by which reports are cut."""

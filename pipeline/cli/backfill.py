@@ -3,8 +3,10 @@
 import argparse
 import asyncio
 from collections.abc import Mapping, Sequence
-from datetime import date
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
+import msgspec
 from msgspec import Struct
 
 from pipeline.cli.common import (
@@ -18,20 +20,23 @@ from pipeline.cli.common import (
     console,
 )
 from pipeline.cli.peers import Peers, open_peers
-from pipeline.cli.sweeps import add_options, day, make_runs
-from pipeline.clock import span
+from pipeline.cli.sweeps import add_options, at_rest, complain_of_busy, day, make_runs
+from pipeline.client import call
+from pipeline.clock import SystemClock, span
 from pipeline.config import Config
-from pipeline.demand import AskBackfill
-from pipeline.errors import PipelineError
+from pipeline.demand import AskBackfill, Surveyed, look
+from pipeline.errors import OutboxBusy, PipelineError
 from pipeline.model import Origin
-from pipeline.outbox import Asked
-from pipeline.survey import Survey, survey, takes
+from pipeline.survey import Survey, takes
+from pipeline.sweeper import check_days
 
 _ABOUT = """\
 Brings the bookings that were made or changed since a day, and their guests, to the destinations,
 after everything else that waits; with --guests-only no bookings, but every adult customer with an
 e-mail and a known consent. What a guest has at Stampede is always looked up first. It says how much
 it is and how long it will take, and asks. Broken off and asked for again, it goes on where it was.
+It reads the signed waivers of a year first, once, and waits while the API key may not: they tell
+who is a minor.
 
   pipeline backfill --since 2026-01-01 --dry-run
   pipeline backfill --since 2026-01-01
@@ -45,11 +50,17 @@ Stampede's automations that begin with a booking or a visit may fire for past bo
 off there until it is done."""
 
 
+#: Seconds: some requests for each source, between which the daemon goes on with its own.
+_PATIENCE = 120.0
+
+_surveyed = msgspec.json.Decoder(Surveyed)
+
+
 class _Estimate(Struct, frozen=True, kw_only=True):
     """What a backfill of one source is thought to be."""
 
     found: Survey
-    #: Seconds: for ROLLER's own limit, and by destination for its allowance.
+    #: Seconds: for ROLLER's own limits, and by destination for its allowance.
     asking: float
     telling: Mapping[str, float]
 
@@ -89,33 +100,57 @@ def _backfill(options: argparse.Namespace) -> int:
         guests_only=options.guests_only,
         dry_run=options.dry_run,
     )
+    check_days(asked.since, asked.until, now=SystemClock().now())
+    spent: Mapping[str, int] = {}
     if not options.dry_run and not options.json:
-        _tell(asyncio.run(_estimates(config, asked)), asked)
+        try:
+            estimates, spent = asyncio.run(_estimates(config, asked))
+        except OutboxBusy as exc:
+            return complain_of_busy(exc, config)
+        _tell(estimates, asked)
     if not options.dry_run and not options.yes and not agreed("This will import them."):
         return EXIT_FAILED
-    return make_runs(config, Origin.BACKFILL, asked, as_json=options.json)
+    return make_runs(config, Origin.BACKFILL, asked, as_json=options.json, spent=spent)
 
 
-async def _estimates(config: Config, asked: AskBackfill) -> Mapping[str, _Estimate]:
+async def _estimates(
+    config: Config, asked: AskBackfill
+) -> tuple[Mapping[str, _Estimate], Mapping[str, int]]:
+    """Have it estimated by whoever asks for reports: they share one limit."""
     async with open_peers(config) as peers:
-        names = [asked.source] if asked.source else list(config.sources)
-        return {name: await _estimate(config, peers, name, asked) for name in names}
+        surveyed, spent = await (_by_daemon if peers.is_running else _by_ourselves)(config, asked)
+        found = {
+            name: _estimate(config, peers, name, one) for name, one in surveyed.surveys.items()
+        }
+        return found, spent
 
 
-async def _estimate(config: Config, peers: Peers, name: str, asked: AskBackfill) -> _Estimate:
-    # Today by this machine is near enough for a reckoning.
-    until = asked.until or max(date.today(), asked.since)  # noqa: DTZ011
-    plan = Asked(
-        origin=Origin.BACKFILL, since=asked.since, until=until, guests_only=asked.guests_only
+async def _by_daemon(config: Config, asked: AskBackfill) -> tuple[Surveyed, Mapping[str, int]]:
+    answer = await call(
+        config.server, "POST", "/api/backfill/estimate", body=asked, timeout=_PATIENCE
     )
-    reports = peers.sources[name].reports
-    if reports is None:
-        raise PipelineError(f"{name} reports nothing")
-    found = await peers.ask_source(name, lambda _: survey(reports, plan))
+    if answer is None:
+        raise PipelineError(f"the daemon at {config.server.admin} has stopped answering")
+    return _surveyed.decode(answer), {}
+
+
+async def _by_ourselves(config: Config, asked: AskBackfill) -> tuple[Surveyed, Mapping[str, int]]:
+    """Look with no daemon; where there is no outbox yet, one is made for this moment alone.
+
+    Whoever then says no has made nothing. What was asked is given, for nobody else knows of it.
+    """
+    with TemporaryDirectory() as folder:
+        path = config.outbox.path
+        async with at_rest(config, path if path.exists() else Path(folder, "o.db")) as (_, stages):
+            surveyed = await look(stages.sweepers, asked)
+            return surveyed, {name: one.spent for name, one in stages.sweepers.items()}
+
+
+def _estimate(config: Config, peers: Peers, name: str, found: Survey) -> _Estimate:
     limit = config.sources[name].rate_limit
     return _Estimate(
         found=found,
-        asking=found.calls() * limit.per / limit.requests,
+        asking=found.reading + found.calls() * limit.per / limit.requests,
         telling={
             destination: takes(found, one.rate_limit, one.mapper)
             for destination, one in peers.destinations.items()

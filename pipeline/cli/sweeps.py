@@ -7,9 +7,10 @@ import argparse
 import asyncio
 import io
 import sys
-from collections.abc import Awaitable, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from datetime import date
+from pathlib import Path
 
 import msgspec
 from msgspec import Struct
@@ -17,7 +18,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, Progress, TaskID, TextColumn
 
-from pipeline.assembly import Assembly, PeersOnTheWire
+from pipeline.assembly import Assembly, PeersOnTheWire, Stages
 from pipeline.cli.common import (
     EXIT_FAILED,
     EXIT_UNAVAILABLE,
@@ -37,10 +38,10 @@ from pipeline.demand import AskBackfill, AskReconcile, Begun, begin
 from pipeline.errors import OutboxBusy, PipelineError
 from pipeline.log import Log
 from pipeline.model import Origin
-from pipeline.outbox import Run, RunState
+from pipeline.outbox import Outbox, Run, RunState
 from pipeline.outbox.sqlite import open_outbox
 from pipeline.runs import run_status
-from pipeline.status import RunStatus
+from pipeline.status import RunStatus, some_of
 from pipeline.sweeper import Sweeper
 from pipeline.tokens import Tokens, tokens_beside
 from pipeline.wire import client
@@ -108,14 +109,21 @@ def _reconcile(options: argparse.Namespace) -> int:
 
 
 def make_runs(
-    config: Config, origin: Origin, asked: AskReconcile | AskBackfill, *, as_json: bool
+    config: Config,
+    origin: Origin,
+    asked: AskReconcile | AskBackfill,
+    *,
+    as_json: bool,
+    spent: Mapping[str, int] | None = None,
 ) -> int:
-    """Make the runs that are asked for, print what they have found, and give the exit code."""
+    """Make the runs that are asked for, print what they have found, and give the exit code.
+
+    `spent` is what this command has asked of each source's reports already, as Tempo has it.
+    """
     try:
-        report = asyncio.run(_made(config, origin, asked))
+        report = asyncio.run(_made(config, origin, asked, spent or {}))
     except OutboxBusy as exc:
-        complain(f"pipeline: {exc}, and does not answer at server.admin = {config.server.admin}")
-        return EXIT_UNAVAILABLE
+        return complain_of_busy(exc, config)
     except KeyboardInterrupt:
         complain("A running daemon goes on with it. Asked again, it goes on where it was.")
         raise
@@ -123,16 +131,47 @@ def make_runs(
         print_json(report)
     else:
         _print(console(), report)
+    for sentence in _complaints(report):
+        complain(sentence)
+    return EXIT_FAILED if _needs_somebody(report) else 0
+
+
+def complain_of_busy(exc: OutboxBusy, config: Config) -> int:
+    """Say that a daemon holds the outbox and cannot be asked; give the exit code."""
+    complain(f"pipeline: {exc}, and does not answer at server.admin = {config.server.admin}")
+    return EXIT_UNAVAILABLE
+
+
+def _complaints(report: Report) -> Iterator[str]:
+    """Say what has not been done, and who does it."""
+    goes_on = "the daemon goes on with it by itself: pipeline status"
+    if not report.by_daemon:
+        goes_on = "it goes on with the daemon (pipeline run), or when it is asked for again"
     for run in report.runs:
-        if run.state != RunState.DONE.value:
-            complain(f"{run.source}: {run.state}: {run.reason}")
-    return 0 if all(run.state == RunState.DONE.value for run in report.runs) else EXIT_FAILED
+        if run.state == RunState.FAILED.value:
+            yield f"{run.source}: failed: {run.reason}"
+        elif run.state != RunState.DONE.value:
+            yield f"{run.source}: not done yet: {run.reason}; {goes_on}"
+        for sentence in some_of(run.unread):
+            yield f"{run.source}: {sentence}; {goes_on}"
 
 
-async def _made(config: Config, origin: Origin, asked: AskReconcile | AskBackfill) -> Report:
+def _needs_somebody(report: Report) -> bool:
+    """Tell whether it was not done, and will not be by itself either."""
+    return any(
+        run.state == RunState.FAILED.value
+        or any(one.forbidden for one in run.unread)
+        or (not report.by_daemon and (run.state != RunState.DONE.value or bool(run.unread)))
+        for run in report.runs
+    )
+
+
+async def _made(
+    config: Config, origin: Origin, asked: AskReconcile | AskBackfill, spent: Mapping[str, int]
+) -> Report:
     if await fetch_status(config.server) is not None:
         return Report(runs=await _by_daemon(config, origin, asked), by_daemon=True)
-    return Report(runs=await _by_ourselves(config, origin, asked), by_daemon=False)
+    return Report(runs=await _by_ourselves(config, origin, asked, spent), by_daemon=False)
 
 
 async def _by_daemon(
@@ -147,14 +186,14 @@ async def _by_daemon(
 
 def _follower(config: Config, run: RunStatus, told: Told) -> Callable[[], Awaitable[RunStatus]]:
     async def follow() -> RunStatus:
-        """Look until the run has ended; one that has stopped goes on by itself later."""
+        """Look until the run has ended; one that waits goes on by itself, whoever looks."""
         found = run
         while found.state not in _ENDED:
             await asyncio.sleep(_LOOK)
             answer = await call(config.server, "GET", f"/api/reconcile/{run.id}")
             found = _run.decode(_present(answer, config))
             told(found)
-            if found.state == RunState.STOPPED.value:
+            if found.state == RunState.WAITING.value:
                 break
         return found
 
@@ -168,23 +207,33 @@ def _present(answer: bytes | None, config: Config) -> bytes:
     return answer
 
 
-async def _by_ourselves(
-    config: Config, origin: Origin, asked: AskReconcile | AskBackfill
-) -> tuple[RunStatus, ...]:
-    """Make runs on the outbox at rest: they are taken in, and delivered by the daemon."""
-    clock, path = SystemClock(), config.outbox.path
+@asynccontextmanager
+async def at_rest(config: Config, path: Path) -> AsyncIterator[tuple[Outbox, Stages]]:
+    """Open an outbox that no daemon works on, and make the stages; none of them runs."""
+    clock = SystemClock()
     log = Log(clock, level="error", style="console", sink=io.StringIO())
     async with open_outbox(path) as outbox, client() as http:
         await outbox.recover(now=clock.now())
-        peers = PeersOnTheWire(http, Tokens(tokens_beside(path), clock))
+        peers = PeersOnTheWire(http, Tokens(tokens_beside(config.outbox.path), clock))
         stages = Assembly(config, outbox, peers, clock, log).stages()
         try:
-            runs = await begin(stages.sweepers, origin, asked)
-            with _progress() as told:
-                jobs = [_carrier(stages.sweepers[run.source], run, told) for run in runs]
-                return tuple(map(run_status, await at_once(jobs)))
+            yield outbox, stages
         finally:
             await stages.notebook.write()
+
+
+async def _by_ourselves(
+    config: Config, origin: Origin, asked: AskReconcile | AskBackfill, spent: Mapping[str, int]
+) -> tuple[RunStatus, ...]:
+    """Make runs on the outbox at rest: they are taken in, and delivered by the daemon."""
+    async with at_rest(config, config.outbox.path) as (outbox, stages):
+        for source, free_at in spent.items():
+            await outbox.sweeps.paced(source, free_at)
+        runs = await begin(stages.sweepers, origin, asked)
+        with _progress() as told:
+            jobs = [_carrier(stages.sweepers[run.source], run, told) for run in runs]
+            made = await at_once(jobs)
+        return tuple([run_status(run, await outbox.sweeps.parts(run.source)) for run in made])
 
 
 def _carrier(sweeper: Sweeper, run: Run, told: Told) -> Callable[[], Awaitable[Run]]:

@@ -343,6 +343,8 @@ class Asked(Struct, frozen=True, kw_only=True):
     guests_only: bool = False
     #: Only count what would be taken in.
     dry_run: bool = False
+    #: This report alone, which another run had to leave unread on these days.
+    only: Report | None = None
 
 
 class RunState(StrEnum):
@@ -350,7 +352,7 @@ class RunState(StrEnum):
 
     RUNNING = "running"
     #: It goes on by itself when the reason is over.
-    STOPPED = "stopped"
+    WAITING = "waiting"
     DONE = "done"
     FAILED = "failed"
 
@@ -363,6 +365,10 @@ class Place(Struct, frozen=True, kw_only=True):
     page: int = 1
     #: Rows of the report when a page of it was read last; None before its first, or uncounted.
     rows: int | None = None
+    #: Rows of a page, as its first one was asked for.
+    size: int | None = None
+    #: How often it was gone back in this report of this day.
+    backs: int = 0
 
 
 class Sums(Struct, frozen=True, kw_only=True):
@@ -382,8 +388,13 @@ class Run(Struct, frozen=True, kw_only=True):
     source: str
     asked: Asked
     state: RunState
-    #: Why it is stopped or has failed.
+    #: Why it waits or has failed.
     reason: str | None = None
+    #: How often in a row that was so, of what is tried again at its own time; and when.
+    tries: int = 0
+    due_at: int = 0
+    #: The source does not let the report be read, on whatever day.
+    forbidden: bool = False
     place: Place
     sums: Sums = Sums()
     #: See `Sweeps.watermark`; None until it is done.
@@ -792,37 +803,76 @@ class Products(Protocol):
 
 
 class Sweeps(Protocol):
-    """What reconciliation and backfill need: their runs, and what is known already."""
+    """What reconciliation and backfill need: their runs, and what is known already.
 
-    async def begin(self, source: str, asked: Asked, first: Report, *, now: int) -> Run:
+    A part is what a run had to leave unread: a run of its own, of one report.
+    """
+
+    async def begin(self, source: str, asked: Asked, first: Place, *, now: int) -> Run:
         """Note a run that is to be made."""
 
-    async def keep(self, run: Run, *, now: int) -> None:
-        """Note how far a run is."""
+    async def keep(
+        self, run: Run, *, now: int, waivers: date | None = None, free_at: int | None = None
+    ) -> None:
+        """Note how far a run is.
+
+        In the same transaction, of which day all `waivers` have been read with it, and when the
+        allowance for reports is `free_at` again.
+        """
+
+    async def leave(self, run: Run, part: Run, *, now: int) -> Run:
+        """Note how far a run is, and the part that it leaves out; give that as it is kept.
+
+        What is forbidden grows with each day that is left out of it, and is one part; a day that is
+        left out already is so once.
+        """
 
     async def run(self, number: int) -> Run | None:
         """Give a run."""
 
-    async def unfinished(self, source: str) -> Run | None:
-        """Give the run of a source that goes on first, of those RUNNING or STOPPED.
+    async def unfinished(self, source: str, *, now: int, patience: int) -> Run | None:
+        """Give the run of a source that goes on first, of those RUNNING or WAITING and due.
 
-        That is the oldest; but a backfill takes days, so each reconciliation goes before it.
+        That is the oldest; but who is a minor goes before all, and a backfill takes days, so each
+        reconciliation goes before it. One that is due only after `patience` is due: a clock that
+        was ahead has put it off.
         """
 
+    async def next_due(self, source: str) -> int | None:
+        """Tell when the next unfinished run is due; None when there is none."""
+
+    async def parts(self, source: str) -> Sequence[Run]:
+        """Give what was left unread, the oldest first."""
+
+    async def hasten(self, source: str) -> None:
+        """Let what was left unread be tried again at once."""
+
     async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
-        """Give the newest run that took in, or that has done so."""
+        """Give the newest run that took in, or that has done so; no part."""
 
     async def alike(self, source: str, asked: Asked) -> Run | None:
         """Give the newest run that was asked for in the same way, its last day aside."""
 
     async def watermark(self, source: str) -> date | None:
-        """Tell up to which day reconciliation has read everything; None before its first run."""
+        """Tell up to which day reconciliation has gone; None before its first run."""
+
+    async def waiver_days(self, source: str, since: date) -> Collection[date]:
+        """Tell of which days from then on the signed waivers were read whole."""
+
+    async def pace(self, source: str) -> int:
+        """Tell when the allowance for reports is, or was, whole again."""
+
+    async def paced(self, source: str, free_at: int) -> None:
+        """Note that, beside any run."""
 
     async def begun(self) -> int | None:
         """Tell when the first event was received; None when there is none."""
 
     async def as_of(
-        self, source: str, kind: Literal["booking", "guest", "minor"], keys: Collection[str]
+        self,
+        source: str,
+        kind: Literal["booking", "guest", "minor", "erased"],
+        keys: Collection[str],
     ) -> Mapping[str, int]:
         """Tell as of when these subjects are known; those that are not are left out."""
 

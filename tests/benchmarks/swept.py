@@ -21,7 +21,7 @@ from pipeline.outbox.sqlite import open_outbox
 from pipeline.reports import Page, Report, Reports
 from pipeline.settings import Duration, Keys, RateLimit, Secret, Url
 from pipeline.sources.roller import Roller, RollerSettings
-from pipeline.sweep import Sweep, reports_of
+from pipeline.sweep import Sweep
 from pipeline.tokens import Tokens
 from pipeline.wire import PeerSession, client
 
@@ -46,9 +46,11 @@ class _Unhurried:
     def __init__(self, reports: Reports) -> None:
         self._reports = reports
 
-    async def page(self, report: Report, day: date, number: int) -> Page:
+    async def page(
+        self, report: Report, day: date, number: int = 1, wanted: int | None = None
+    ) -> Page:
         """Ask for a page."""
-        return await self._reports.page(report, day, number)
+        return await self._reports.page(report, day, number, wanted)
 
     def change_of(self, customer: str) -> bytes:
         """Write the message of a change."""
@@ -70,10 +72,18 @@ async def _sweep(url: str, folder: Path, client_id: str, secret: str) -> Run:
         reports = Roller("leeds", settings, session).reports
         if reports is None:
             raise RuntimeError("no reports")
-        sweep = Sweep("leeds", _Unhurried(reports), outbox, clock, log, adults_only=True)
+        sweep = Sweep(
+            "leeds",
+            _Unhurried(reports),
+            outbox,
+            clock,
+            log,
+            adults_only=True,
+            waivers=timedelta(days=1),
+        )
         today = datetime.now(UTC).astimezone(_ZONE).date()
         asked = Asked(origin=Origin.RECONCILE, since=today - timedelta(days=1), until=today)
-        run = await outbox.sweeps.begin("leeds", asked, reports_of(asked)[0], now=clock.now())
+        run = await sweep.begin(asked, today)
         while run.state is RunState.RUNNING:
             run = await sweep.step(run, _ZONE)
         return run

@@ -74,13 +74,14 @@ async def test_what_is_right_is_said_to_be_right(
         "bookings/{uniqueId}",
         "products",
         "data/customers",
+        "data/signedwaivers",
     ):
         assert found.only(f"GET /{what}")[0] == "ok"
     assert found.only("venue")[1].startswith("Sandbox Leeds: Europe/London, GBP, GB")
     assert found.only("webhooks")[0] == found.only("GET /v1/venues")[0] == "ok"
     assert found.only("venues.leeds")[1].startswith("A1B2C3D4E5F6 is Sandbox Leeds")
     assert found.verdicts("token") == ["ok", "ok"]
-    assert found.document["requests"] == {"sources.leeds": 8, "destinations.stampede": 2}
+    assert found.document["requests"] == {"sources.leeds": 9, "destinations.stampede": 2}
 
 
 async def test_a_person_gets_a_table_with_what_to_do(
@@ -143,6 +144,7 @@ async def test_a_missing_permission_at_roller_is_named_with_its_endpoint(
         ("GET /products", "GET /products", "add-ons count as people", "products"),
         ("GET /data", "GET /data/bookingitems", "nobody finds what no webhook", "reconcile"),
         ("GET /data", "GET /data/customers", "nobody finds what no webhook", "reconcile"),
+        ("GET /data", "GET /data/signedwaivers", "no backfill begins", "reconcile"),
     ],
 )
 async def test_a_key_that_may_not_ask_for_what_can_be_spared_is_warned_of(
@@ -364,7 +366,7 @@ async def test_a_token_that_has_ended_is_renewed_without_touching_the_daemons(
         await tidy.book(booking={})
         assert (await tidy.settled()).deliveries["parked"] == 0
     assert (found.code, found.verdicts("token")) == (0, ["ok", "ok"])
-    assert found.document["requests"] == {"sources.leeds": 9, "destinations.stampede": 3}
+    assert found.document["requests"] == {"sources.leeds": 10, "destinations.stampede": 3}
 
 
 async def test_an_outbox_of_another_version_is_left_alone(

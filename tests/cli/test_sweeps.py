@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, date, datetime, timedelta
@@ -125,7 +126,89 @@ async def test_what_may_not_be_read_is_told_with_what_is_missing(
         status = await here.status()
         assert status.ready
         [reason] = status.reasons
-        assert reason.startswith("sources.leeds: reconcile failed: ROLLER answered 403")
+        assert reason.startswith("sources.leeds: the bookings of ")
+        assert "are not read: ROLLER answered 403" in reason
+        assert "give it the permission for GET /data/bookingitems" in reason
+
+
+async def test_what_waits_has_not_failed(here: World, capsys: pytest.CaptureFixture[str]) -> None:
+    """The daemon goes on with it by itself, and so does whoever has called the command."""
+    fault = {"kind": "429", "path": "/data/*", "count": 1}
+    async with here.running():
+        await here.control("roller", "faults", fault)
+        assert await _main("reconcile", "--config", str(here.path)) == 0
+        told = capsys.readouterr()
+        assert "waiting" in told.out
+        assert told.err.splitlines()[-1] == (
+            "leeds: not done yet: ROLLER answered 429 to /data; the daemon goes on with it by "
+            "itself: pipeline status"
+        )
+        status = await here.status()
+        assert status.reasons == (
+            "sources.leeds: reconcile goes on by itself later: ROLLER answered 429 to /data",
+        )
+    await here.control("roller", "faults", fault)
+    assert await _main("reconcile", "--config", str(here.path), "--until", _SINCE) == 1
+    assert "it goes on with the daemon (pipeline run)" in capsys.readouterr().err
+
+
+async def test_without_a_daemon_what_was_left_unread_is_read_when_it_is_asked_for_again(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A backfill waits until it is known who is a minor, and says what to do."""
+    await here.guest(email="anna@example.com", acceptMarketing=True)
+    await here.control("roller", "permissions", {"missing": ["GET /data/signedwaivers"]})
+    arguments = ["backfill", "--config", str(here.path), "--since", _SINCE, "--guests-only"]
+    assert await _main(*arguments) == 1
+    told = capsys.readouterr().err
+    assert "leeds: not done yet: who is a minor is not known yet, for the signed waivers" in told
+    assert "give it the permission for GET /data/signedwaivers" in told
+    assert here.rows("SELECT * FROM events") == []
+    await here.control("roller", "permissions", {"missing": []})
+    assert await _main(*arguments) == 0
+    assert here.rows("SELECT origin, kind FROM events") == [("backfill", "customer")]
+
+
+async def test_days_that_cannot_be_are_refused_before_anything_is_asked(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A mistyped year must cost no calls, nor wait for an estimate of it."""
+    for since, until in (("1999-01-01", _SINCE), (_SINCE, "2999-01-01"), ("2999-01-01", None)):
+        arguments = ["backfill", "--config", str(here.path), "--since", since]
+        assert await _main(*arguments, *(["--until", until] if until else [])) == 1
+        assert "is before 2010-01-01" in (told := capsys.readouterr().err) or "to come" in told
+    assert await here.requests("roller") == []
+
+
+async def test_guests_are_imported_through_the_daemon_and_minors_are_not(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """From the command to Stampede; the estimate is the daemon's, whose limit it shares."""
+    consent = {"acceptMarketing": True, "acceptMarketingSMS": False}
+    week = (datetime.now(UTC) - timedelta(days=7)).isoformat()
+    here.replace('waivers = "1d"', 'waivers = "8d"')
+    await here.guest(firstName="Anna", email="anna@example.com", **consent)
+    await here.guest(email="nobody@example.com", acceptMarketing=None, acceptMarketingSMS=None)
+    tom = {"email": "tom@example.com", "dateOfBirth": None, **consent}
+    signed = await here.sign(minors=[tom], event_date=week, send=False)
+    change = {"customerId": signed["minors"][0], "guest": {"firstName": "Tom"}, "send": False}
+    await here.control("roller", "guests", change)
+    arguments = ["backfill", "--config", str(here.path), "--since", _SINCE, "--guests-only"]
+    async with here.running():
+        assert await _main(*arguments, "--yes") == 0
+        shown = " ".join(capsys.readouterr().out.split())
+        assert "leeds: up to 2 guests; " in shown
+        assert "which count in your monthly package" in shown
+        status = await here.settled()
+        equations(status)
+        assert status.sources["leeds"].backfill is not None
+        assert status.sources["leeds"].backfill.taken_in == 1
+        [guest] = (await here.state("stampede"))["guests"]
+        assert (guest["email"], guest["first"]) == ("anna@example.com", "Anna")
+        assert (guest["email_opt_in"], guest["sms_opt_in"]) == (True, False)
+    paths = Counter(one["path"] for one in await here.requests("roller"))
+    # A page of each of two days is looked at, and then read.
+    assert paths["/data/customers"] == 4
 
 
 def _answer(arguments: Sequence[str], answer: str) -> tuple[int, str]:
@@ -153,7 +236,7 @@ def _answer(arguments: Sequence[str], answer: str) -> tuple[int, str]:
         (["backfill", "--since", "2026-11-02", "--source", "york"], 2, "no source york"),
         (["reconcile", "--source", "york"], 1, "york is none that can be asked; there is leeds"),
         (["reconcile", "--since", "1999-01-01"], 1, "1999-01-01 is before 2010-01-01"),
-        (["reconcile", "--until", "2999-01-01"], 1, "2999-01-01 is still to come at leeds"),
+        (["reconcile", "--until", "2999-01-01"], 1, "until: 2999-01-01 is still to come"),
     ],
 )
 async def test_what_makes_no_sense_is_answered_with_a_sentence(
@@ -174,7 +257,7 @@ async def test_the_daemon_refuses_what_makes_no_sense(here: World) -> None:
     async with here.running():
         url = f"http://{here.admin}/api/"
         for path, body, status, part in [
-            ("reconcile", {"since": "2999-01-01"}, 400, "since: 2999-01-01 is after"),
+            ("reconcile", {"since": "2999-01-01"}, 400, "since: 2999-01-01 is still to come"),
             ("reconcile", {"source": "york"}, 400, "source: york is none"),
             ("reconcile", {"since": "soon"}, 400, "the body is not as it should be"),
             ("reconcile", {"from": "2026-01-01"}, 400, "the body is not as it should be"),

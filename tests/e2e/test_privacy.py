@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import msgspec
@@ -67,14 +68,15 @@ async def _said(here: World) -> dict[str, str]:
 
 
 async def _commands(here: World) -> None:
+    yesterday = str(datetime.now(UTC).date() - timedelta(days=1))
     ids = [row[0] for row in here.rows("SELECT id FROM events UNION SELECT id FROM deliveries")]
     for arguments in (
         ["status"],
         ["events", "list"],
         ["deliveries", "list"],
         ["reconcile", "--json"],
-        ["backfill", "--since", "2026-01-01", "--until", "2026-01-02", "--dry-run"],
-        ["backfill", "--since", "2026-01-01", "--until", "2026-01-02", "--guests-only", "--yes"],
+        ["backfill", "--since", yesterday, "--dry-run"],
+        ["backfill", "--since", yesterday, "--guests-only", "--yes"],
         ["webhooks", "list"],
         ["webhooks", "list", "--json"],
         ["webhooks", "register", "--url", f"http://{here.listen}"],

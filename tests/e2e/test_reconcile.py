@@ -3,6 +3,9 @@
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
+from pipeline.client import call
+from tests.e2e.holder import Holder
+from tests.e2e.test_lookout import at_home
 from tests.e2e.world import World, equations, newest_truth, told
 from tests.outbox.support import change
 from tests.waiting import until
@@ -55,6 +58,30 @@ async def test_what_is_found_goes_last_but_an_opt_out_first(here: World) -> None
         assert told(stampede) == newest_truth(await here.state("roller"))
         [guest] = stampede["guests"]
         assert not guest["email_opt_in"]
+
+
+async def test_what_is_booked_while_the_webhook_is_off_comes_to_stampede(here: World) -> None:
+    """The look that is made every hour switches it on again, and has the gap reconciled."""
+    url, roller = at_home(here), Holder(here)
+    number = await roller.alone(url)
+    async with here.running():
+        await here.book(booking={})
+        await here.settled()
+        await roller.change(number, url, enabled=False)
+        made = await here.book(booking={})
+        lost = made["booking"]["uniqueId"]
+        assert lost not in told(await here.state("stampede"))
+        assert await call(here.config.server, "POST", "/api/sources/leeds/look", body={})
+        assert (await roller.only())["enabled"]
+        await until(lambda: here.rows("SELECT 1 FROM events WHERE booking = ?", lost))
+        status = await here.settled()
+        assert here.rows("SELECT DISTINCT origin FROM events WHERE booking = ?", lost) == [
+            ("reconcile",)
+        ]
+        assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))
+        assert lost in told(await here.state("stampede"))
+        assert status.sources["leeds"].webhook == "registered"
+        await until(lambda: here.rows("SELECT 1 FROM sweep WHERE state = 'done'"))
 
 
 async def test_what_is_known_costs_no_further_call(here: World) -> None:

@@ -2,7 +2,7 @@
 
 import io
 from collections import Counter
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -38,6 +38,7 @@ client_id = "{venue.client_id}"
 client_secret = "{venue.client_secret}"
 webhook_key = "key"
 reconcile = "{daily}"
+waivers = "{waivers}"
 {timezone}
 currency = "GBP"
 country = "GB"
@@ -63,13 +64,15 @@ class Field:
     """What a sweep has to do with."""
 
     def __init__(
-        self, outbox: SqliteOutbox, path: Path, clock: FakeClock, stages: Stages,
+        self, outbox: SqliteOutbox, path: Path, clock: FakeClock, made: Callable[[], Stages],
         log: Log, lines: io.StringIO, http: aiohttp.ClientSession, roller: str,
     ) -> None:  # fmt: skip
         self.outbox = outbox
         self.path = path
         self.clock = clock
-        self.stages = stages
+        #: Makes the stages anew, as another process does.
+        self.made = made
+        self.stages = made()
         self._log = log
         self._lines = lines
         self._http = http
@@ -136,6 +139,11 @@ class Field:
         """Count the events that were taken in."""
         return Counter(kind for _, kind, _ in self.events())
 
+    def minors(self) -> set[str]:
+        """Give who is known as a minor by a waiver."""
+        found = look(self.path, "SELECT key FROM subject WHERE kind = 'minor'")
+        return {key for (key,) in found}
+
     def log(self) -> list[dict[str, Any]]:
         """Give the lines logged so far."""
         self._log.flush()
@@ -158,6 +166,7 @@ async def field(
     daily: str = "off",
     timezone: str | None = "Europe/London",
     most: int = 1_000_000,
+    waivers: str = "1d",
     **roller: Any,
 ) -> AsyncIterator[Field]:
     """Start a simulated ROLLER with one venue and open an outbox, with no stage at work."""
@@ -171,7 +180,9 @@ async def field(
         config_file = folder / "config.toml"
         place = f'timezone = "{timezone}"' if timezone else ""
         config_file.write_text(
-            _CONFIG.format(roller=url, venue=venue, daily=daily, timezone=place, most=most)
+            _CONFIG.format(
+                roller=url, venue=venue, daily=daily, timezone=place, most=most, waivers=waivers
+            )
         )
         config = load(config_file)
         lines = io.StringIO()
@@ -179,6 +190,6 @@ async def field(
         outbox = await stack.enter_async_context(open_outbox(config.outbox.path))
         http = await stack.enter_async_context(client())
         peers = PeersOnTheWire(http, Tokens(folder / "tokens", clock))
-        stages = Assembly(config, outbox, peers, clock, log).stages()
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Field(outbox, config.outbox.path, clock, stages, log, lines, session, url)
+        assembly = Assembly(config, outbox, peers, clock, log)
+        yield Field(outbox, config.outbox.path, clock, assembly.stages, log, lines, session, url)

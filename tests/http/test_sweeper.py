@@ -11,7 +11,8 @@ import msgspec
 import pytest
 
 from pipeline.model import Origin
-from pipeline.outbox import RunState
+from pipeline.outbox import Place, RunState
+from pipeline.reports import Report
 from pipeline.room import Room
 from pipeline.sweeper import Wrong
 from tests.http.sweeping import Field, field, utc
@@ -23,7 +24,9 @@ _TODAY = date(2026, 10, 7)
 
 
 def _runs(here: Field) -> Sequence[tuple[Any, ...]]:
-    return look(here.path, "SELECT since, until, state, watermark FROM sweep ORDER BY id")
+    """Give the runs; what they had to leave out is not among them."""
+    sql = "SELECT since, until, state, watermark FROM sweep WHERE only IS NULL ORDER BY id"
+    return look(here.path, sql)
 
 
 async def _wait(here: Field, *, hours: float = 0.0) -> float:
@@ -106,7 +109,7 @@ async def test_a_run_that_leaves_out_days_moves_no_watermark(tmp_path: Path) -> 
     """What lies between would never be read."""
     async with field(tmp_path, daily=_DAILY) as here:
         begin = here.sweeper.begin
-        await begin(Origin.RECONCILE, since=date(2026, 9, 1), until=date(2026, 9, 1))
+        await begin(Origin.RECONCILE, since=date(2026, 10, 4), until=date(2026, 10, 4))
         await _wait(here)
         assert _runs(here)[-1][3] is None
         await begin(Origin.RECONCILE, since=date(2026, 10, 6))
@@ -114,7 +117,7 @@ async def test_a_run_that_leaves_out_days_moves_no_watermark(tmp_path: Path) -> 
         assert _runs(here)[-1][3] == "2026-10-06"
         here.clock.advance(10 * 86_400)
         await begin(Origin.RECONCILE, since=date(2026, 10, 17))
-        newest = await here.outbox.sweeps.unfinished("leeds")
+        newest = await here.outbox.sweeps.newest("leeds", Origin.RECONCILE)
         assert newest is not None
         await here.sweeper.carry_out(newest, lambda _: None)
         assert _runs(here)[-1][3] == "2026-10-06"
@@ -166,7 +169,7 @@ async def test_a_reconciliation_that_has_read_today_is_not_taken_for_a_later_one
     async with field(tmp_path) as here:
         run = await here.sweeper.begin(Origin.RECONCILE)
         assert (await here.sweeper.begin(Origin.RECONCILE)).id == run.id
-        place = msgspec.structs.replace(run.place, day=run.asked.until)
+        place = Place(day=run.asked.until, report=Report.BOOKINGS)
         await here.outbox.sweeps.keep(msgspec.structs.replace(run, place=place), now=0)
         assert (await here.sweeper.begin(Origin.RECONCILE)).id != run.id
 
@@ -179,7 +182,7 @@ async def test_nothing_is_taken_in_while_half_of_the_outbox_is_full(tmp_path: Pa
         await here.sweeper.begin(Origin.RECONCILE)
         run = await here.ran()
         assert (run.state, run.reason) == (
-            RunState.STOPPED,
+            RunState.WAITING,
             "500 events and deliveries wait, half of outbox.max_waiting",
         )
         assert await here.asked() == []
@@ -209,54 +212,118 @@ async def test_more_is_taken_in_when_what_there_is_has_been_enriched(tmp_path: P
         await _fill(here, "leeds")
         await here.sweeper.begin(Origin.BACKFILL, since=date(2026, 10, 6))
         assert await here.sweeper.once() == 2.0
-        assert await here.asked() == []
+        assert {name for name, _, _ in await here.asked()} == {"signedwaivers"}
         assert [state for _, _, state, _ in _runs(here)] == ["running"]
 
 
-async def test_a_missing_permission_fails_the_run_and_not_the_day_after(tmp_path: Path) -> None:
+@pytest.mark.parametrize("report", ["customers", "signedwaivers", "bookingitems"])
+async def test_a_missing_permission_holds_up_nothing_but_its_own_report(
+    tmp_path: Path, report: str
+) -> None:
+    """The others go on day by day, and it is read from where it failed once it may be."""
+    async with field(tmp_path, now="2026-10-07T12:00:00", daily=_DAILY) as here:
+        await _wait(here)
+        await here.control("permissions", missing=[f"GET /data/{report}"])
+        for _ in range(2):
+            await _wait(here, hours=24)
+        assert [row[2:] for row in _runs(here)] == [("done", "2026-10-07"), ("done", "2026-10-08")]
+        [part] = await here.outbox.sweeps.parts("leeds")
+        assert part.asked.until == date(2026, 10, 9)
+        assert part.reason is not None
+        assert (
+            f"403 to /data/{report}: the API key lacks the permission for it: give" in part.reason
+        )
+        told = [line for line in here.log() if line["message"] == "left unread"]
+        assert [line["level"] for line in told] == ["warning"] * 2
+        before = await here.asked()
+        assert len([one for one in before if one[0] == report]) < 5, "each is a call"
+        await here.control("permissions", missing=[])
+        await _wait(here, hours=1)
+        assert await here.outbox.sweeps.parts("leeds") == []
+        read = {day for name, day, _ in (await here.asked())[len(before) :] if name == report}
+        first = "2026-10-06" if report == "signedwaivers" else "2026-10-07"
+        assert read == {f"2026-10-{n:02}" for n in range(int(first[-2:]), 10)}
+        assert await _wait(here) > 12, "nothing is left to be tried"
+
+
+async def test_a_day_that_cannot_be_read_is_left_out_told_of_and_read_later(
+    tmp_path: Path,
+) -> None:
+    """What comes after it does not wait, on that day and on the days behind it."""
+    async with field(tmp_path) as here:
+        await here.book(utc("2026-10-06T10:00:00"), customerId=9, items=_ITEMS)
+        await here.sweeper.begin(Origin.RECONCILE)
+        await here.control("faults", kind="500", path="/data/bookingitems", count=3)
+        await here.control("faults", kind="garbage", path="/data/bookingitems", count=1)
+        assert await here.sweeper.once() == 300
+        assert _runs(here)[0][:3] == ("2026-10-06", "2026-10-07", "done")
+        left = await here.outbox.sweeps.parts("leeds")
+        assert [(one.asked.only, one.asked.since, one.reason) for one in left] == [
+            (Report.BOOKINGS, date(2026, 10, 6), "ROLLER answered 500 to /data"),
+            (Report.BOOKINGS, date(2026, 10, 7), "ROLLER answered 500 to /data"),
+        ]
+        asked = len(await here.asked())
+        assert await here.sweeper.once() == pytest.approx(300), "whoever rings changes nothing"
+        assert len(await here.asked()) == asked
+        assert await _wait(here, hours=0.1) == pytest.approx(600 / 3600), "each time twice as long"
+        assert here.kinds() == {}
+        await _wait(here, hours=0.2)
+        assert await here.outbox.sweeps.parts("leeds") == []
+        assert here.kinds() == {"booking": 1}
+        assert here.stages.enrichers["leeds"].lane.last_error is None
+
+
+async def test_a_source_that_fails_as_a_whole_is_left_alone_for_a_while(tmp_path: Path) -> None:
+    """After three failures in a row; a year of days would else be tried within minutes."""
+    async with field(tmp_path, daily=_DAILY) as here:
+        await here.control("faults", kind="503", path="/data/*")
+        await here.sweeper.begin(Origin.RECONCILE)
+        assert await here.sweeper.once() == 300
+        assert len(await here.asked()) == 3
+        assert await here.sweeper.once() == 300, "whoever rings does not end the pause"
+        assert await _wait(here, hours=0.1) * 3600 == 300
+        assert len(await here.asked()) == 4
+
+
+async def test_an_answer_429_stops_the_run_and_leaves_nothing_out(tmp_path: Path) -> None:
+    """It is of no page, and says for how long."""
+    async with field(tmp_path) as here:
+        await here.control("faults", kind="429", path="/data/*", count=1)
+        await here.sweeper.begin(Origin.RECONCILE)
+        assert await here.sweeper.once() == 60
+        [(_, _, state, _)] = _runs(here)
+        assert state == "waiting"
+        here.clock.advance(60)
+        assert (await here.ran()).state is RunState.DONE
+        assert await here.outbox.sweeps.parts("leeds") == []
+
+
+async def test_refused_credentials_fail_the_run_and_not_the_day_after(tmp_path: Path) -> None:
     """Each try costs a call; and what was not read is read when it may be."""
     async with field(tmp_path, now="2026-10-07T12:00:00", daily=_DAILY) as here:
         await _wait(here)
-        await here.control("permissions", missing=["GET /data/customers"])
+        await here.control("faults", kind="401", path="/data/*", count=2)
         await _wait(here, hours=15)
         run = await here.ran()
-        assert run.state is RunState.FAILED
-        assert run.reason is not None
-        assert "403 to /data/customers: the API key lacks the permission" in run.reason
-        await here.control("permissions", missing=[])
+        assert (run.state, run.reason) == (
+            RunState.FAILED,
+            "ROLLER refuses a fresh token (401)",
+        )
         assert await _wait(here, hours=1) == 22.5
         await _wait(here, hours=23)
         # All since it was set up, for nothing was ever read.
         assert _runs(here)[-1] == ("2026-10-07", "2026-10-09", "done", "2026-10-08")
 
 
-async def test_a_failure_of_rollers_stops_the_run_for_a_while(tmp_path: Path) -> None:
-    """It goes on where it was, and nothing else notices."""
-    async with field(tmp_path) as here:
-        await here.sweeper.begin(Origin.RECONCILE)
-        await here.control("faults", rate=1.0, kind="500", path="/data/bookingitems", count=1)
-        assert await here.sweeper.once() == 300
-        run = await here.outbox.sweeps.unfinished("leeds")
-        assert run is not None
-        assert (run.state, run.reason) == (RunState.STOPPED, "ROLLER answered 500 to /data")
-        asked = len(await here.asked())
-        assert await here.sweeper.once() == 300, "whoever rings does not end the pause"
-        assert len(await here.asked()) == asked
-        await _wait(here, hours=0.1)
-        assert (await here.ran()).state is RunState.DONE
-        assert here.stages.enrichers["leeds"].lane.last_error is None
-
-
 async def test_a_run_that_cannot_go_on_has_no_others_pile_up_behind_it(tmp_path: Path) -> None:
     """Each would read the same days once more, when all it takes is to go on."""
     async with field(tmp_path, now="2026-10-07T12:00:00", daily=_DAILY) as here:
         await _wait(here)
-        await here.control("faults", rate=1.0, kind="500", path="/data/*", count=5)
-        for _ in range(5):
-            await _wait(here, hours=24)
-        assert [state for _, _, state, _ in _runs(here)] == ["stopped"]
+        await here.control("faults", rate=1.0, kind="429", path="/data/*", count=2)
         for _ in range(2):
             await _wait(here, hours=24)
+        assert [state for _, _, state, _ in _runs(here)] == ["waiting"]
+        await _wait(here, hours=24)
         assert {state for _, _, state, _ in _runs(here)} == {"done"}
         assert _runs(here)[0][0] == "2026-10-07"
 

@@ -5,6 +5,8 @@ import sqlite3
 from datetime import date
 from pathlib import Path
 
+import msgspec
+
 from pipeline.model import (
     COMPLETE,
     Booking,
@@ -19,7 +21,7 @@ from pipeline.model import (
     Product,
     ToldGuest,
 )
-from pipeline.outbox import Asked, Heard, Hearer, Learnt, Note, Pick, Reading, VisitDue
+from pipeline.outbox import Asked, Heard, Hearer, Learnt, Note, Pick, Place, Reading, VisitDue
 from pipeline.outbox.sqlite import SqliteOutbox
 from pipeline.reports import Report
 from tests.outbox.support import (
@@ -48,8 +50,9 @@ _AT_START = "'not configured'"
 #: Reads the newest rows and no more.
 _NEWEST = re.compile(r"SELECT id FROM (event|delivery) ORDER BY id DESC LIMIT 50")
 
-#: Of one booking, one guest or the entries that were asked for; and listings by reason or of what
-#: waits, which keep the newest of what they find in an index (`make bench` has their time).
+#: Of one booking, one guest, what was asked for or the runs that are open; and listings
+#: by reason or of what waits, which keep the newest of what they find in an index (`make bench` has
+#: their time).
 _SMALL_SORTS = (
     "n.as_of",
     "SELECT id, state FROM delivery",
@@ -57,6 +60,7 @@ _SMALL_SORTS = (
     "INDEXED BY delivery_reason",
     "LIMIT 2000",
     "ORDER BY due_at DESC LIMIT -1",
+    "ORDER BY coalesce(only, '') <> 'waivers'",
 )
 
 
@@ -152,10 +156,20 @@ async def _swept(outbox: SqliteOutbox) -> None:
     """Do all that reconciliation does."""
     day, sweeps = date(2026, 10, 5), outbox.sweeps
     asked = Asked(origin=Origin.RECONCILE, since=day, until=day)
-    run = await sweeps.begin("leeds", asked, Report.WAIVERS, now=T0)
-    await sweeps.keep(run, now=T0)
+    run = await sweeps.begin("leeds", asked, Place(day=day, report=Report.WAIVERS), now=T0)
+    await sweeps.keep(run, now=T0, waivers=day, free_at=T0)
+    for forbidden in (False, True):
+        only = msgspec.structs.replace(asked, only=Report.BOOKINGS)
+        part = msgspec.structs.replace(run, asked=only, forbidden=forbidden)
+        await sweeps.leave(run, part, now=T0)
+    await sweeps.parts("leeds")
+    await sweeps.hasten("leeds")
+    await sweeps.next_due("leeds")
+    await sweeps.waiver_days("leeds", day)
+    await sweeps.pace("leeds")
+    await sweeps.paced("leeds", T0)
     await sweeps.run(run.id)
-    await sweeps.unfinished("leeds")
+    await sweeps.unfinished("leeds", now=T0, patience=1)
     await sweeps.newest("leeds", Origin.RECONCILE)
     await sweeps.alike("leeds", asked)
     await sweeps.watermark("leeds")

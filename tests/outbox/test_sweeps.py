@@ -12,14 +12,19 @@ from pipeline.reports import Report
 from tests.outbox.support import T0, claimed
 
 _FIRST, _LAST = date(2026, 10, 5), date(2026, 10, 9)
+_START = Place(day=_FIRST, report=Report.WAIVERS)
 _ASKED = Asked(origin=Origin.RECONCILE, since=_FIRST, until=_LAST)
 
 
 async def _run(outbox: SqliteOutbox, asked: Asked = _ASKED, **how: object) -> Run:
-    run = await outbox.sweeps.begin("leeds", asked, Report.WAIVERS, now=T0)
+    run = await outbox.sweeps.begin("leeds", asked, _START, now=T0)
     kept = msgspec.structs.replace(run, **how)
     await outbox.sweeps.keep(kept, now=T0 + 1)
     return msgspec.structs.replace(kept, updated_at=T0 + 1)
+
+
+async def _next(outbox: SqliteOutbox, source: str = "leeds", *, now: int = T0) -> Run | None:
+    return await outbox.sweeps.unfinished(source, now=now, patience=100)
 
 
 async def test_a_run_goes_on_where_it_was_after_a_restart(path: Path) -> None:
@@ -27,16 +32,18 @@ async def test_a_run_goes_on_where_it_was_after_a_restart(path: Path) -> None:
     async with open_outbox(path) as outbox:
         run = await _run(
             outbox,
-            state=RunState.STOPPED,
+            state=RunState.WAITING,
             reason="the disk is full",
-            place=Place(day=date(2026, 10, 7), report=Report.CUSTOMERS, page=3, rows=1200),
+            place=Place(
+                day=date(2026, 10, 7), report=Report.CUSTOMERS, page=3, rows=1200, size=100, backs=2
+            ),
             sums=Sums(seen=9, known=5, taken_in=2, unsendable={"draft": 2}),
             watermark=_FIRST,
         )
     async with open_outbox(path) as outbox:
-        assert await outbox.sweeps.unfinished("leeds") == run
+        assert await _next(outbox) == run
         assert await outbox.sweeps.run(run.id) == run
-        assert await outbox.sweeps.unfinished("york") is None
+        assert await _next(outbox, "york") is None
 
 
 async def test_the_oldest_goes_on_first_and_a_backfill_last(outbox: SqliteOutbox) -> None:
@@ -44,10 +51,78 @@ async def test_the_oldest_goes_on_first_and_a_backfill_last(outbox: SqliteOutbox
     await _run(outbox, state=RunState.DONE)
     await _run(outbox, state=RunState.FAILED)
     backfill = await _run(outbox, msgspec.structs.replace(_ASKED, origin=Origin.BACKFILL))
-    assert await outbox.sweeps.unfinished("leeds") == backfill
-    first = await _run(outbox, state=RunState.STOPPED)
+    assert await _next(outbox) == backfill
+    first = await _run(outbox, state=RunState.WAITING)
     await _run(outbox)
-    assert await outbox.sweeps.unfinished("leeds") == first
+    assert await _next(outbox) == first
+
+
+async def _part(outbox: SqliteOutbox, run: Run, only: Report, **how: object) -> Run:
+    """Leave a part of a run unread: its first day, or from there to its last."""
+    until = run.asked.until if how.get("forbidden") else run.asked.since
+    asked = msgspec.structs.replace(run.asked, until=until, only=only)
+    place = Place(day=asked.since, report=only)
+    part = msgspec.structs.replace(
+        run, asked=asked, place=place, state=RunState.WAITING, reason="x", **how
+    )
+    return await outbox.sweeps.leave(run, part, now=T0)
+
+
+async def test_who_is_a_minor_goes_before_all(outbox: SqliteOutbox) -> None:
+    """Whoever is taken in until that is known may be one."""
+    reconcile = await _run(outbox)
+    backfill = await _run(outbox, msgspec.structs.replace(_ASKED, origin=Origin.BACKFILL))
+    assert await _next(outbox) == reconcile
+    part = await _part(outbox, backfill, Report.WAIVERS)
+    found = await _next(outbox)
+    assert found is not None
+    assert (found.id, found.asked.only) == (part.id, Report.WAIVERS)
+
+
+async def test_what_was_put_off_is_tried_when_it_is_due(outbox: SqliteOutbox) -> None:
+    """Or when it seems to be due in years, which only a clock that was ahead has said."""
+    run = await _run(outbox, state=RunState.DONE)
+    part = await _part(outbox, run, Report.CUSTOMERS, due_at=T0 + 50)
+    assert await _next(outbox) is None
+    assert await outbox.sweeps.next_due("leeds") == T0 + 50
+    for now in (T0 + 50, T0 - 51):
+        found = await _next(outbox, now=now)
+        assert found is not None
+        assert found.id == part.id
+    await outbox.sweeps.hasten("leeds")
+    assert await _next(outbox) is not None
+    newest = await outbox.sweeps.newest("leeds", Origin.RECONCILE)
+    assert newest is not None
+    assert newest.id == run.id, "a part is no run"
+
+
+async def test_a_day_is_left_out_once_and_what_is_forbidden_is_one_part(
+    outbox: SqliteOutbox,
+) -> None:
+    """Each night reads a day twice, and each permission that is missing lacks for months."""
+    run = await _run(outbox)
+    day = await _part(outbox, run, Report.CUSTOMERS)
+    assert (await _part(outbox, run, Report.CUSTOMERS)).id == day.id
+    whole = await _part(outbox, run, Report.CUSTOMERS, forbidden=True)
+    later = msgspec.structs.replace(_ASKED, since=_LAST, until=date(2026, 10, 12))
+    wider = await _part(outbox, await _run(outbox, later), Report.CUSTOMERS, forbidden=True)
+    assert wider.id == whole.id
+    assert (wider.asked.since, wider.asked.until) == (_FIRST, date(2026, 10, 12))
+    other = await _part(outbox, run, Report.BOOKINGS, forbidden=True)
+    assert [one.id for one in await outbox.sweeps.parts("leeds")] == [day.id, whole.id, other.id]
+
+
+async def test_waivers_that_were_read_and_what_was_asked_are_kept(path: Path) -> None:
+    """A start neither reads a year of them again, nor asks as if nobody had asked."""
+    async with open_outbox(path) as outbox:
+        run = await _run(outbox)
+        assert await outbox.sweeps.pace("leeds") == 0
+        await outbox.sweeps.keep(run, now=T0, waivers=_FIRST, free_at=T0 + 7)
+        await outbox.sweeps.keep(run, now=T0, waivers=_FIRST)
+    async with open_outbox(path) as outbox:
+        assert await outbox.sweeps.waiver_days("leeds", _FIRST) == {_FIRST}
+        assert await outbox.sweeps.waiver_days("leeds", _LAST) == set()
+        assert await outbox.sweeps.pace("leeds") == T0 + 7
 
 
 async def test_the_newest_run_is_one_that_took_in(outbox: SqliteOutbox) -> None:

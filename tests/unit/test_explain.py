@@ -178,8 +178,11 @@ _GIVERS = {
     "Outdated": "waiting",
     "NotYet": "waiting",
 }
-#: Modules whose reasons are of no row: what commands say, how venues and webhooks are asked for.
-_ELSEWHERE = {"cli", "sandbox", "preview.py", "inquire.py", "venues.py", "subscriber.py"}
+#: Modules whose reasons are of no row: what commands say, how venues, webhooks and reports are
+#: asked for.
+_ELSEWHERE = {
+    "cli", "sandbox", "preview.py", "inquire.py", "venues.py", "subscriber.py", "sweep.py",
+}  # fmt: skip
 
 #: Made of another's: a Gone is a failed answer, and what the lane gives is tried below.
 _HANDED_ON = {"fail(reply, call).reason", "_unexpected(exc)", "DELETED"}

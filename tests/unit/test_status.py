@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from pipeline.model import DeliveryState, EventState
 from pipeline.outbox import Count
-from pipeline.status import tally
+from pipeline.status import Unread, some_of, tally
 
 _names = st.sampled_from(["leeds", "york", "stampede"])
 _numbers = st.integers(0, 10**9)
@@ -79,3 +79,12 @@ def test_what_waits_is_told_by_destination() -> None:
         ]
     )
     assert found.waiting == {"stampede": 5, "spotler": 1}
+
+
+def test_of_many_parts_that_are_not_read_some_are_told_of() -> None:
+    """A night in which ROLLER failed leaves a hundred days out, and each would be a sentence."""
+    part = Unread(what="the bookings of x", reason="503", forbidden=False, again_at="y")
+    sentence = "the bookings of x are not read: 503; tried again at y"
+    assert some_of([part] * 3) == [sentence] * 3
+    assert some_of([part] * 5) == [sentence] * 3 + ["2 more parts of its reports are not read"]
+    assert some_of([]) == []

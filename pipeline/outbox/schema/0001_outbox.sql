@@ -115,9 +115,15 @@ CREATE TABLE sweep (
     guests_only INTEGER NOT NULL DEFAULT 0 CHECK (guests_only IN (0, 1)),
     -- It only counts what would be taken in.
     dry_run    INTEGER NOT NULL DEFAULT 0 CHECK (dry_run IN (0, 1)),
-    state      TEXT    NOT NULL CHECK (state IN ('running', 'done', 'stopped', 'failed')),
-    -- Why it stopped or failed.
+    -- Only this feed: a part that another run had to leave unread.
+    only       TEXT,
+    state      TEXT    NOT NULL CHECK (state IN ('running', 'done', 'waiting', 'failed')),
+    -- Why it waits or has failed, how often in a row, and when it is tried again.
     reason     TEXT,
+    tries      INTEGER NOT NULL DEFAULT 0,
+    due_at     INTEGER NOT NULL DEFAULT 0,
+    -- The source does not let it be read, whatever the day.
+    forbidden  INTEGER NOT NULL DEFAULT 0 CHECK (forbidden IN (0, 1)),
     -- Where it goes on: the day, the feed and the page that are to be read next.
     day        TEXT    NOT NULL,
     feed       TEXT    NOT NULL,
@@ -125,6 +131,9 @@ CREATE TABLE sweep (
     -- Rows that the feed had on that day when a page of it was read last: if they have become fewer,
     -- what is behind has moved up. NULL before its first page.
     row_count  INTEGER,
+    -- Rows of a page as its first one was asked for, and how often it was gone back.
+    page_size  INTEGER,
+    backs      INTEGER NOT NULL DEFAULT 0,
     seen       INTEGER NOT NULL DEFAULT 0,
     known      INTEGER NOT NULL DEFAULT 0,
     taken_in   INTEGER NOT NULL DEFAULT 0,
@@ -137,6 +146,21 @@ CREATE TABLE sweep (
 ) STRICT;
 -- A run through what a source says has changed, in order to find what no webhook has told.
 CREATE INDEX sweep_source ON sweep (source, origin, state);
+CREATE INDEX sweep_open ON sweep (source, id) WHERE state IN ('running', 'waiting');
+
+CREATE TABLE waiver_day (
+    source TEXT NOT NULL,
+    day    TEXT NOT NULL,
+    PRIMARY KEY (source, day)
+) STRICT, WITHOUT ROWID;
+-- The venue's own days whose signed waivers were read whole: who is a minor by them is known.
+
+CREATE TABLE report_pace (
+    source  TEXT    PRIMARY KEY,
+    free_at INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+-- When a source's allowance for reports is whole again after the requests made so far, so that a
+-- start does not take it for unspent.
 
 CREATE TABLE noted (
     source   TEXT    NOT NULL,

@@ -27,9 +27,15 @@ _VENUE = "GET /venues/me"
 _PRODUCTS = "GET /products"
 #: A day of which there is nothing to read.
 _DAY = "?startDate=2010-01-01&endDate=2010-01-02&pageNumber=1&pageSize=1"
-_REPORTS: Mapping[str, str] = {
-    "GET /data/bookingitems": f"/data/bookingitems{_DAY}",
-    "GET /data/customers": f"/data/customers{_DAY}",
+_LOST = "without it nobody finds what no webhook tells"
+#: By what is called: where, and what comes of it if it may not be read.
+_REPORTS: Mapping[str, tuple[str, str]] = {
+    "GET /data/bookingitems": (f"/data/bookingitems{_DAY}", _LOST),
+    "GET /data/customers": (f"/data/customers{_DAY}", _LOST),
+    "GET /data/signedwaivers": (
+        f"/data/signedwaivers{_DAY}",
+        "without it no backfill begins, and who signed before is not known as a minor",
+    ),
 }
 _WEBHOOKS = "GET /webhooks"
 
@@ -79,8 +85,7 @@ class Examination:
             lacks = "without it bookings have no type, and add-ons count as people"
             found.append(await self._spared(_PRODUCTS, "/products", lacks, "products"))
         if self._settings.reconcile != "off":
-            lacks = "without it nobody finds what no webhook tells"
-            for called, path in _REPORTS.items():
+            for called, (path, lacks) in _REPORTS.items():
                 found.append(await self._spared(called, path, lacks, "reconcile"))
         reply = await self._reply(_WEBHOOKS, "/webhooks", fine=_MAY_LIST)
         if isinstance(reply, Finding):

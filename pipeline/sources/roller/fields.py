@@ -1,6 +1,6 @@
 """Reads single fields as ROLLER writes them; Unreadable says what is wrong, and where."""
 
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime
 from typing import TypeVar
 
 import msgspec
@@ -46,6 +46,14 @@ def id_text(raw: Id, where: str) -> str | None:
         msg = f"{where}: not an id"
         raise Unreadable(msg)
     return text
+
+
+def day(raw: object) -> date | None:
+    """Read a date, whatever comes after it; None for what is none."""
+    try:
+        return date.fromisoformat(raw[:10]) if isinstance(raw, str) else None
+    except ValueError:
+        return None
 
 
 def instant(raw: str | None, where: str) -> datetime | None:

@@ -5,13 +5,13 @@ be stored by mistake.
 """
 
 from collections.abc import Mapping
-from datetime import date
 from typing import Any
 
 import msgspec
 from msgspec import Struct
 
 from pipeline.model import Consent, Gender, Guest, GuestConsent
+from pipeline.sources.roller.fields import day
 
 _GENDERS = {"male": Gender.MALE, "female": Gender.FEMALE, "other": Gender.OTHER}
 
@@ -52,7 +52,7 @@ def read_guest(customer: str, body: bytes) -> Guest | None:
         email=_text(found.email),
         phone=_text(found.phone) or _text(found.contact_number),
         gender=_GENDERS.get((_text(found.gender) or "").lower()),
-        born=_day(found.date_of_birth),
+        born=day(found.date_of_birth),
         consent=GuestConsent(
             email=_consent(fields, _EMAIL_CONSENT), sms=_consent(fields, _SMS_CONSENT)
         ),
@@ -72,10 +72,3 @@ def _consent(fields: Mapping[str, msgspec.Raw], wanted: str) -> Consent:
 
 def _text(raw: object) -> str | None:
     return raw.strip() or None if isinstance(raw, str) else None
-
-
-def _day(raw: object) -> date | None:
-    try:
-        return date.fromisoformat(raw[:10]) if isinstance(raw, str) else None
-    except ValueError:
-        return None

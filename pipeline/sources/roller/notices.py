@@ -8,7 +8,6 @@ how they are.
 
 import re
 from collections.abc import Collection, Mapping, Sequence
-from datetime import date
 from typing import Any, TypeVar
 
 import msgspec
@@ -18,7 +17,8 @@ from pipeline.clock import micros
 from pipeline.errors import Unreadable
 from pipeline.model import Kind
 from pipeline.notice import Redeemed, Waived
-from pipeline.sources.roller.fields import Id, decode, id_text, instant
+from pipeline.sources.roller.fields import Id, day, decode, id_text, instant
+from pipeline.sources.roller.minors import is_for_minor
 
 #: Names that `data` may have for what a message is about, in lower case.
 _WRAPPERS: Mapping[Kind, Collection[str]] = {
@@ -26,9 +26,6 @@ _WRAPPERS: Mapping[Kind, Collection[str]] = {
     Kind.REDEMPTION: ("redemptions", "redemption"),
     Kind.SIGNED_WAIVER: ("signedwaivers", "signedwaiver", "waivers", "waiver"),
 }
-
-#: As some write a boolean.
-_TRUE = {"true", "1", "yes"}
 
 #: A customer's id in what need not be JSON: `"customerId": 7`, `"guest":{"id":"7"`.
 _NAMED = re.compile(
@@ -66,7 +63,7 @@ class _Waiver(Struct, frozen=True, rename="camel", omit_defaults=True):
     waiver_id: Id = None
     guest_id: Id = None
     customer_id: Id = None
-    is_for_minor: bool | str | int | None = None
+    is_for_minor: Any = None
     date_of_birth: Any = None
     expiry_date: Any = None
     created_date: Any = None
@@ -111,15 +108,15 @@ def read_waived(body: bytes) -> Sequence[Waived]:
     A date of birth that cannot be read is none, for a minor must be known as one all the same.
     """
     where, found = _matter(body, Kind.SIGNED_WAIVER, _waivers)
-    if all(one.is_for_minor is None for one in found):
+    if all(one.is_for_minor is None and one.parent_signed_waiver_id is None for one in found):
         msg = f"{where}.isForMinor: missing"
         raise Unreadable(msg)
     return tuple(
         Waived(
             customer=id_text(one.guest_id, f"{where}.guestId")
             or id_text(one.customer_id, f"{where}.customerId"),
-            is_for_minor=str(one.is_for_minor).lower() in _TRUE,
-            born=_day(one.date_of_birth),
+            is_for_minor=is_for_minor(one),
+            born=day(one.date_of_birth),
         )
         for one in found
     )
@@ -176,16 +173,11 @@ def _customer(one: _Customer, where: str) -> str | None:
 
 
 def _dates_only(one: _Waiver) -> _Waiver:
-    """Leave of what should be a date nothing but a date."""
-    days = {
-        name: str(day) if (day := _day(getattr(one, name))) else None
+    """Leave of what should be a date nothing but a date, and of `isForMinor` what it means."""
+    kept: dict[str, Any] = {
+        name: str(found) if (found := day(getattr(one, name))) else None
         for name in ("date_of_birth", "expiry_date", "created_date")
     }
-    return msgspec.structs.replace(one, **days)
-
-
-def _day(raw: object) -> date | None:
-    try:
-        return date.fromisoformat(raw[:10]) if isinstance(raw, str) else None
-    except ValueError:
-        return None
+    if not isinstance(one.is_for_minor, bool | int | None):
+        kept["is_for_minor"] = is_for_minor(one)
+    return msgspec.structs.replace(one, **kept)

@@ -15,9 +15,10 @@ from msgspec import Raw, Struct
 from pipeline.clock import micros
 from pipeline.errors import Unreadable
 from pipeline.reports import Reported, ReportedBooking, ReportedGuest, ReportedMinor
-from pipeline.sources.roller.fields import Id, decode, id_text, instant
+from pipeline.sources.roller.fields import Id, day, decode, id_text, instant
 from pipeline.sources.roller.guests import read_guest
 from pipeline.sources.roller.messages import BookingDetail, to_booking
+from pipeline.sources.roller.minors import is_for_minor
 
 #: `bookingLocation` in place of `channel`; what has the same name in both is not here.
 _CHANNELS = {
@@ -53,11 +54,13 @@ class _Customer(Struct, frozen=True, rename="camel"):
 
 
 class _Waiver(Struct, frozen=True, rename="camel"):
-    modified_date: str
-    signed_waiver_id: Id = None
+    signed_waiver_id: Any = None
+    parent_signed_waiver_id: Any = None
     customer_id: Id = None
-    date_of_birth: str | None = None
-    is_for_minor: bool | None = None
+    #: The name in messages.
+    guest_id: Id = None
+    date_of_birth: Any = None
+    is_for_minor: Any = None
 
 
 _item = msgspec.json.Decoder(_BookingItem, strict=False)
@@ -169,18 +172,10 @@ def _guest(row: bytes) -> ReportedGuest:
 
 def _minor(row: bytes) -> ReportedMinor | None:
     fields = decode(_waiver, row)
-    customer = id_text(fields.customer_id, "customerId")
-    if not fields.is_for_minor or customer is None:
+    customer = id_text(fields.customer_id, "customerId") or id_text(fields.guest_id, "guestId")
+    if customer is None or not is_for_minor(fields):
         return None
-    waiver = {
-        "signedWaiverId": fields.signed_waiver_id,
-        "guestId": customer,
-        "isForMinor": True,
-        "dateOfBirth": fields.date_of_birth,
-    }
-    told = {"type": "SignedWaiver", "eventType": "Created", "data": [waiver]}
-    modified = _modified(fields.modified_date)
-    return ReportedMinor(customer=customer, modified_at=modified, message=_encode(told))
+    return ReportedMinor(customer=customer, born=day(fields.date_of_birth))
 
 
 def _modified(raw: str) -> int:

@@ -11,12 +11,13 @@ from typing import Protocol
 import msgspec
 from msgspec import Raw, Struct
 
-from pipeline.errors import Retry, Unauthorized, Unreadable
+from pipeline.errors import Forbidden, Retry, Unreadable
 from pipeline.plugin import Reply
 from pipeline.reports import Page, Report, Reported
 from pipeline.settings import Duration, RateLimit
 from pipeline.sources.roller.failures import failure
 from pipeline.sources.roller.fields import decode
+from pipeline.sources.roller.permission import KEYS
 from pipeline.sources.roller.report_rows import (
     customer_message,
     read_bookings,
@@ -76,23 +77,24 @@ class RollerReports:
         self._peer = peer
         self._size = _SIZE
 
-    async def page(self, report: Report, day: date, number: int) -> Page:
+    async def page(
+        self, report: Report, day: date, number: int = 1, wanted: int | None = None
+    ) -> Page:
         """Ask for a page of what was modified on one of the venue's own days."""
         name, read = _REPORTS[report]
-        reply = await self._ask(name, day, number)
-        if reply.status == _REFUSED and self._size > _SIZE_AS_A_RULE:
-            self._size = _SIZE_AS_A_RULE  # so large a page may be allowed no more
-            reply = await self._ask(name, day, number)
-        if reply.status in {_FORBIDDEN, _NOT_FOUND} and report is Report.WAIVERS:
-            # Many keys lack this permission; then minors are known by their age alone.
-            return Page(found=(), more=False, rows=0, size=self._size)
-        if reply.status == _FORBIDDEN:
-            msg = f"ROLLER answered 403 to /data/{name}: the API key lacks the permission for it"
-            raise Unauthorized(msg)
+        size = wanted or self._size
+        reply = await self._ask(name, day, number, size)
+        if reply.status == _REFUSED and size > _SIZE_AS_A_RULE:
+            # So large a page may be allowed no more; this one begins at the same row.
+            self._size, number = _SIZE_AS_A_RULE, (number - 1) * size // _SIZE_AS_A_RULE + 1
+            size = self._size
+            reply = await self._ask(name, day, number, size)
+        if reply.status in {_FORBIDDEN, _NOT_FOUND}:
+            raise Forbidden(_refusal(reply.status, name))
         if reply.status != _OK:
             raise failure(reply, "/data")
         try:
-            return self._read(decode(_page, reply.body), number, read)
+            return _read(decode(_page, reply.body), number, size, read)
         except Unreadable as exc:
             msg = f"ROLLER answered 200 to /data/{name} without a page of it"
             raise Retry(msg) from exc
@@ -101,24 +103,56 @@ class RollerReports:
         """Write the message that would have told of a change of this customer."""
         return customer_message(customer)
 
-    async def _ask(self, name: str, day: date, number: int) -> Reply:
+    async def _ask(self, name: str, day: date, number: int, size: int) -> Reply:
         path = (
-            f"/data/{name}?startDate={day}&endDate={day + _DAY}"
-            f"&pageNumber={number}&pageSize={self._size}"
+            f"/data/{name}?startDate={day}&endDate={day + _DAY}&pageNumber={number}&pageSize={size}"
         )
         return await self._peer.ask(path, longest=_LONGEST)
 
-    def _read(self, page: _Page | list[Raw], number: int, read: _Reader) -> Page:
-        rows = page if isinstance(page, list) else page.items
-        pages = total = size = None
-        if isinstance(page, _Page):
-            pages, total, size = page.total_pages, page.total_items, page.items_per_page
-        size = size or self._size
-        found, unreadable = read(rows)
-        return Page(
-            found=found,
-            unreadable=unreadable,
-            more=len(rows) >= size if pages is None else number < pages,
-            rows=total,
-            size=size,
-        )
+
+def _read(page: _Page | list[Raw], number: int, wanted: int, read: _Reader) -> Page:
+    envelope = _Page(items=page) if isinstance(page, list) else page
+    found, unreadable = read(envelope.items)
+    size = _full(envelope, number, wanted)
+    return Page(
+        found=found,
+        unreadable=unreadable,
+        more=_has_more(envelope, number, size),
+        rows=envelope.total_items,
+        size=size,
+        number=number,
+        wanted=wanted,
+    )
+
+
+def _full(page: _Page, number: int, wanted: int) -> int:
+    """Tell how many rows a full page has: fewer than were wanted, where ROLLER caps them."""
+    if page.items_per_page:
+        return page.items_per_page
+    rows, total = len(page.items), page.total_items
+    is_capped = number == 1 and total is not None and 0 < rows < min(total, wanted)
+    return rows if is_capped else wanted
+
+
+def _has_more(page: _Page, number: int, size: int) -> bool:
+    """Tell whether another page follows; one more request says so where the envelope does not."""
+    rows = len(page.items)
+    if page.total_pages is not None:
+        return number < page.total_pages
+    if page.items_per_page:
+        return rows >= page.items_per_page
+    if page.total_items is not None and rows >= size:
+        return number * size < page.total_items
+    # Pages may be capped without a word, so that only an empty one is surely behind the last.
+    return rows > 0 and (page.total_items is None or number * rows < page.total_items)
+
+
+def _refusal(status: int, name: str) -> str:
+    """Say what may not be read, and what to do."""
+    said = f"ROLLER answered {status} to /data/{name}: "
+    if status == _NOT_FOUND:
+        return f"{said}it has no such report for this venue: ask ROLLER to enable it"
+    return (
+        f"{said}the API key lacks the permission for it: "
+        f"give it the permission for GET /data/{name} at {KEYS}"
+    )

@@ -1,8 +1,9 @@
 """What a ROLLER source can be told in the configuration."""
 
+import math
 import re
 from collections.abc import Iterator
-from datetime import time
+from datetime import time, timedelta
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Literal, Self
@@ -108,6 +109,14 @@ class RollerSettings(Struct, frozen=True, kw_only=True):
     reconcile: DailyAt = DailyAt("03:30")
     products: Every = Every(3600)
     adults_only: bool = True
+    #: A signed waiver is valid for a year as a rule, and this is the longest one: whoever came
+    #: within it has signed another since.
+    waivers: Duration = Duration(366 * 86_400)
+
+    @property
+    def waiver_days(self) -> timedelta:
+        """How far back it is read who is a minor by a signed waiver, in whole days."""
+        return timedelta(days=math.ceil(self.waivers / 86_400))
 
     def unused(self) -> Iterator[str]:
         """Name what has no effect in this version, if it is given."""
