@@ -9,7 +9,7 @@ from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
 from pipeline.budget import Budget
-from pipeline.clock import SECOND, Clock, iso
+from pipeline.clock import SECOND, Clock
 from pipeline.config import Config
 from pipeline.deliver import Deliverer
 from pipeline.enrich import Enricher
@@ -214,7 +214,7 @@ class Assembly:
                 sweepers[name] = self._sweeper(name, settings, source.reports, enrichers[name])
             if subscriptions := source.subscriptions:
                 lookouts[name] = self._lookout(
-                    name, subscriptions, doors[name], enrichers[name], sweepers.get(name)
+                    name, subscriptions, enrichers[name], sweepers.get(name)
                 )
         fetchers = {name: enricher.fetcher for name, enricher in enrichers.items()}
         notebook = self._notebook(doors)
@@ -258,7 +258,6 @@ class Assembly:
         self,
         name: str,
         subscriptions: Subscriptions,
-        door: Door,
         enricher: Enricher,
         sweeper: Sweeper | None,
     ) -> Lookout:
@@ -266,17 +265,11 @@ class Assembly:
             name,
             subscriptions,
             enricher.fetcher,
-            heard=lambda: door.last_event_at,
-            gap=lambda source, since: self._missed(source, since, sweeper),
+            webhooks=self._means.outbox.webhooks,
+            gap_ended=lambda: sweeper.ring() if sweeper else None,
             clock=self._clock,
             log=self._log,
         )
-
-    def _missed(self, source: str, since: int, sweeper: Sweeper | None) -> None:
-        """Ask for what webhooks of a source should have told, which may never come."""
-        self._log.warning("webhooks missed", source=source, since=iso(since))
-        if sweeper:
-            sweeper.request(since)
 
     def _enricher(
         self,

@@ -15,7 +15,7 @@ from pipeline.errors import Failure, PipelineError, Retry, Unauthorized
 from pipeline.fetch import Fetcher
 from pipeline.means import Means
 from pipeline.model import Origin
-from pipeline.outbox import Asked, Run, RunState
+from pipeline.outbox import Asked, Gap, Run, RunState
 from pipeline.room import Room
 from pipeline.sweep import Sweep, reports_of
 
@@ -63,12 +63,12 @@ class Sweeper:
         self._fetcher = fetcher
         self._gatherer = means.gatherer
         self._sweeps = means.outbox.sweeps
+        self._webhooks = means.outbox.webhooks
         self._clock = means.clock
         self._log = means.log
         self._taken_in = taken_in
         self._started_at = self._clock.now()
         self._may_ask = False
-        self._gap: int | None = None
         #: By the boot clock: until then nothing is asked.
         self._resume_at = 0
 
@@ -80,7 +80,7 @@ class Sweeper:
         while True:
             if (rest := self._resume_at - self._clock.boot()) > 0:
                 return rest / SECOND  # whoever rings does not end a pause that ROLLER has asked for
-            await self._begin_gap(zone)
+            await self._begin_gap()
             await self._begin_daily(zone)
             run = await self._sweeps.unfinished(self.source)
             if run is None:
@@ -95,11 +95,6 @@ class Sweeper:
         now = self._clock.now()
         return (next_at(self._daily, zone, now=now) - now) / SECOND
 
-    def request(self, since: int) -> None:
-        """Reconcile from this moment on, in microseconds: there may be a gap."""
-        self._gap = since if self._gap is None else min(self._gap, since)
-        self.ring()
-
     async def begin(
         self,
         origin: Origin,
@@ -111,7 +106,7 @@ class Sweeper:
     ) -> Run:
         """Have a run made, or go on with one that was asked for in the same way.
 
-        Raises Wrong when such a run makes no sense.
+        A gap that it covers is filled by it. Raises Wrong when such a run makes no sense.
         """
         asked = await self.plan(
             origin, since=since, until=until, guests_only=guests_only, dry_run=dry_run
@@ -119,6 +114,8 @@ class Sweeper:
         run = await self._same(asked, until) or await self._sweeps.begin(
             self.source, asked, reports_of(asked)[0], now=self._clock.now()
         )
+        if (gap := await self._gap()) and await self._covers(run.asked, gap):
+            await self._webhooks.hand_over(self.source, run.id)
         self.ring()
         return run
 
@@ -207,14 +204,37 @@ class Sweeper:
         await self._sweeps.keep(run, now=self._clock.now())
         return run
 
-    async def _begin_gap(self, zone: ZoneInfo) -> None:
-        """Begin the run that a gap wants; were it lost in a crash, the next daily one would do."""
-        if self._gap is None:
+    async def _gap(self) -> Gap | None:
+        """Give the gap that is over, and not filled yet."""
+        gap = (await self._webhooks.known(self.source)).gap
+        return gap if gap and gap.until is not None else None
+
+    async def _covers(self, asked: Asked, gap: Gap) -> bool:
+        """Tell whether a run takes in what was missed in a gap."""
+        if asked.origin is not Origin.RECONCILE or asked.dry_run:
+            return False
+        last = day_of(gap.until or gap.since, await self._zone())
+        return asked.since <= await self._first_day(gap) and asked.until >= last
+
+    async def _first_day(self, gap: Gap) -> date:
+        """Give the day from which on a gap is to be read: not what has been read whole since."""
+        zone = await self._zone()
+        read = await self._sweeps.watermark(self.source) or _FIRST_DAY
+        day = max(day_of(gap.since, zone), read, _FIRST_DAY)
+        return min(day, day_of(self._clock.now(), zone))
+
+    async def _begin_gap(self) -> None:
+        """Begin the run that a gap wants, and another one a day after it has failed."""
+        gap = await self._gap()
+        if gap is None:
             return
-        since = day_of(self._gap, zone)
-        today = day_of(self._clock.now(), zone)
-        await self.begin(Origin.RECONCILE, since=min(max(since, _FIRST_DAY), today))
-        self._gap = None
+        if gap.run is not None:
+            run = await self._sweeps.run(gap.run)
+            rest = self._clock.now() - round(DAY.total_seconds() * SECOND)
+            if run and (run.state in _OPEN or run.updated_at > rest):
+                return
+        run = await self.begin(Origin.RECONCILE, since=await self._first_day(gap))
+        await self._webhooks.hand_over(self.source, run.id)
 
     async def _begin_daily(self, zone: ZoneInfo) -> None:
         """Begin the run of the day when its hour has come, or was missed."""
@@ -253,7 +273,7 @@ class Sweeper:
         The first event has the venue asked for, so a start leaves it to that.
         """
         may_ask, self._may_ask = self._may_ask, True
-        if may_ask or self._gap is not None or await self._gatherer.timezone(self.source):
+        if may_ask or await self._gap() or await self._gatherer.timezone(self.source):
             return True
         return await self._sweeps.unfinished(self.source) is not None
 

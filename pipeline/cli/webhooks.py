@@ -27,6 +27,7 @@ from pipeline.cli.peers import Peers, at_once, open_peers
 from pipeline.client import call
 from pipeline.config import Config
 from pipeline.errors import Failure, PipelineError, Reject, Unreachable
+from pipeline.outbox.sqlite import open_webhooks
 from pipeline.plugin import Source
 from pipeline.subscription import Look, Subscription, Subscriptions, WebhookState, Whose
 
@@ -193,6 +194,8 @@ async def _register_one(desk: _Desk, name: str) -> None:
     look = await desk.ask(name, lambda one: one.look(address))
     out = console()
     if (mend := look.mend) is not None:
+        if look.state is not WebhookState.REGISTERED:
+            await _note_the_gap(desk, name)
         done = await desk.ask(name, lambda one: one.mend(mend))
         what = "registered" if mend.webhook is None else f"set webhook {mend.webhook} right:"
         number = f" webhook {done.webhook}," if mend.webhook is None else ""
@@ -207,6 +210,32 @@ async def _register_one(desk: _Desk, name: str) -> None:
         raise Reject(look.note or "")
     _warn(name, look)
     await _have_it_seen(desk, name)
+
+
+async def _note_the_gap(desk: _Desk, name: str) -> None:
+    """Have it kept that webhooks may be missing, before nobody can see it any more.
+
+    The daemon, or its next start, asks ROLLER for what they would have told.
+    """
+    try:
+        trouble = await _missed(desk, name)
+    except (PipelineError, OSError) as exc:
+        trouble = str(exc)
+    if trouble:
+        complain(f"warning: {name}: that webhooks may be missing could not be noted: {trouble}")
+        complain("  `pipeline reconcile` asks ROLLER for what they would have told.")
+
+
+async def _missed(desk: _Desk, name: str) -> str:
+    """Have it kept by whoever has the outbox; say why not, if so."""
+    path = desk.config.outbox.path
+    if desk.peers.is_running:
+        told = await call(desk.config.server, "POST", f"/api/sources/{name}/miss", body={})
+        return "the daemon does not answer any more" if told is None else ""
+    if not desk.peers.trouble and path.exists():  # before there is one, nothing has ever come
+        async with open_webhooks(path) as webhooks:
+            await webhooks.miss(name)
+    return desk.peers.trouble
 
 
 async def _have_it_seen(desk: _Desk, name: str) -> None:

@@ -284,6 +284,29 @@ class Count(Struct, frozen=True, kw_only=True):
     n: int
 
 
+class Gap(Struct, frozen=True, kw_only=True):
+    """A stretch of time whose webhooks may never come."""
+
+    since: int
+    #: None while none comes.
+    until: int | None
+    #: The run that looks for what is missing; None before there is one.
+    run: int | None
+
+
+class KnownWebhooks(Struct, frozen=True, kw_only=True):
+    """What is known of a source's webhooks."""
+
+    #: When the newest came.
+    heard_at: int | None = None
+    #: When the source was last seen to send all that is needed, and the ids of the subscriptions by
+    #: which it did.
+    seen_at: int | None = None
+    seen: frozenset[str] = frozenset()
+    #: None when nothing is missing.
+    gap: Gap | None = None
+
+
 class Note(Struct, frozen=True, kw_only=True):
     """Something of a source that is counted for years: requests by month, drift by its name."""
 
@@ -684,9 +707,6 @@ class Overview(Protocol):
     async def is_restored(self) -> bool:
         """Tell whether it was put back from a backup, and no start has spent the allowances yet."""
 
-    async def last_received(self, source: str) -> int | None:
-        """Tell when a source's newest webhook was received; None if it is not among the newest."""
-
 
 class Records(Protocol):
     """What people ask; rows are those of the views."""
@@ -785,6 +805,25 @@ class Products(Protocol):
         """Keep what was fetched, and what it names no more too; tell how many are new or differ."""
 
 
+class Webhooks(Protocol):
+    """Whether the webhooks of a source come, and since when some may never do."""
+
+    async def known(self, source: str) -> KnownWebhooks:
+        """Tell what is known of a source's webhooks."""
+
+    async def miss(self, source: str) -> None:
+        """Note that webhooks may be lost until `seen` says otherwise: a gap.
+
+        It begins where all was well last. There is none where none has ever come or been expected.
+        """
+
+    async def seen(self, source: str, webhooks: Collection[str], *, now: int) -> None:
+        """Note by which subscriptions all comes that is needed; a gap ends."""
+
+    async def hand_over(self, source: str, run: int) -> None:
+        """Note which run looks for what a gap has left out: with its success the gap is closed."""
+
+
 class Sweeps(Protocol):
     """What reconciliation and backfill need: their runs, and what is known already."""
 
@@ -792,7 +831,7 @@ class Sweeps(Protocol):
         """Note a run that is to be made."""
 
     async def keep(self, run: Run, *, now: int) -> None:
-        """Note how far a run is."""
+        """Note how far a run is; when it is done, the gap that was handed over to it is closed."""
 
     async def run(self, number: int) -> Run | None:
         """Give a run."""
@@ -841,6 +880,7 @@ class Outbox(Protocol):
     times: Times
     products: Products
     noted: Noted
+    webhooks: Webhooks
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""

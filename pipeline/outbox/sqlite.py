@@ -30,6 +30,7 @@ from pipeline.outbox import (
     Times,
     Unconfigured,
     Visits,
+    Webhooks,
 )
 from pipeline.outbox.connection import Connect, Connection
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
@@ -58,6 +59,7 @@ from pipeline.outbox.repair import SqliteRepair
 from pipeline.outbox.sweeps import SqliteSweeps
 from pipeline.outbox.times import SqliteTimes
 from pipeline.outbox.visits import SqliteVisits
+from pipeline.outbox.webhooks import SqliteWebhooks
 from pipeline.outbox.writer import Writer
 from pipeline.seal import Seal
 
@@ -134,6 +136,7 @@ class SqliteOutbox:
     times: Times
     products: Products
     noted: Noted
+    webhooks: Webhooks
 
     def __init__(
         self,
@@ -162,6 +165,7 @@ class SqliteOutbox:
         self.times = SqliteTimes(writer, readers)
         self.products = SqliteProducts(writer, readers)
         self.noted = SqliteNoted(writer, readers)
+        self.webhooks = SqliteWebhooks(writer, readers)
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""
@@ -327,6 +331,13 @@ async def open_noted(path: Path) -> AsyncIterator[Noted]:
     """Open nothing but what is counted of the sources; see `open_ledger`."""
     async with _alone(path) as (writer, readers):
         yield SqliteNoted(writer, readers)
+
+
+@asynccontextmanager
+async def open_webhooks(path: Path) -> AsyncIterator[Webhooks]:
+    """Open nothing but what is known of the webhooks; see `open_ledger`."""
+    async with _alone(path) as (writer, readers):
+        yield SqliteWebhooks(writer, readers)
 
 
 @asynccontextmanager

@@ -11,6 +11,7 @@ from pipeline.model import Origin
 from pipeline.outbox import Asked, Place, Run, RunState, Sums
 from pipeline.outbox.file import Readers
 from pipeline.outbox.query import rows
+from pipeline.outbox.webhooks import close_gap
 from pipeline.outbox.writer import Writer
 from pipeline.reports import Report
 
@@ -80,6 +81,8 @@ class SqliteSweeps:
                     run.id,
                 ),
             )
+            if run.state is RunState.DONE:
+                close_gap(connection, run.source, run.id)
 
         await self._writer.do(unit)
 

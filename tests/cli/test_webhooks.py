@@ -12,12 +12,14 @@ import pytest
 from pipeline.cli import main
 from pipeline.client import call
 from pipeline.errors import PipelineError
+from pipeline.outbox.file import instance_lock
 from tests.e2e.holder import WANTED, Holder
 from tests.e2e.test_lookout import at_home
 from tests.e2e.world import KEY, World, free_address, world
 from tests.waiting import until
 
 _DONE = "SELECT count(*) FROM events WHERE kind = 'booking' AND state = 'done'"
+_GAP = "SELECT gap_since, gap_until FROM webhook"
 _SECRETS = (KEY, "sandbox-leeds-secret", "-token-", "hunter2", "s3cret")
 
 
@@ -177,6 +179,52 @@ async def test_a_running_daemon_sees_at_once_what_was_registered(desk: Desk) -> 
         done = await desk.run("register")
         assert (done.code, "warning: " in done.err) == (0, False)
         assert (await desk.here.status()).sources["leeds"].webhook == "registered"
+
+
+async def _sent_while_off(desk: Desk) -> int:
+    """Let a booking come, and another one while the webhook is off; gives its id."""
+    number = await desk.roller.alone(desk.url)
+    async with desk.here.running():
+        await desk.here.book(booking={})
+        await desk.here.settled()
+    await desk.roller.change(number, desk.url, enabled=False)
+    await desk.here.book(booking={})
+    return number
+
+
+async def test_what_was_missed_is_read_when_it_is_registered_beside_the_daemon(desk: Desk) -> None:
+    """The daemon has never seen it off: whoever switches it on says so."""
+    await _sent_while_off(desk)
+    async with desk.here.running():
+        done = await desk.run("register")
+        assert (done.code, "warning: " in done.err) == (0, False)
+        await until(lambda: desk.here.rows(_DONE) == [(2,)])
+
+
+async def test_what_was_missed_is_read_at_the_start_after_it_was_registered(desk: Desk) -> None:
+    """Without a daemon it is kept for the next one; what was well all the while leaves none."""
+    number = await _sent_while_off(desk)
+    assert (await desk.run("register")).code == 0
+    [(since, until_)] = desk.here.rows(_GAP)
+    assert (since is None, until_) == (False, None)
+    assert "nothing had to be done" in (await desk.run("register")).out
+    async with desk.here.running():
+        path = "/api/sources/leeds/look"
+        await call(desk.here.config.server, "POST", path, body={})
+        await until(lambda: desk.here.rows(_DONE) == [(2,)])
+        await until(lambda: desk.here.rows(_GAP) == [(None, None)])
+    assert [one["webhookId"] for one in await desk.roller.all()] == [number]
+
+
+async def test_what_cannot_be_noted_is_said_and_what_to_do(desk: Desk) -> None:
+    """It sends again all the same: that cannot wait."""
+    number = await _sent_while_off(desk)
+    with instance_lock(desk.here.outbox):
+        done = await desk.run("register")
+    assert (done.code, f"set webhook {number} right" in done.out) == (0, True)
+    assert "that webhooks may be missing could not be noted: " in done.err
+    assert "`pipeline reconcile`" in done.err
+    assert (await desk.roller.only())["enabled"] is True
 
 
 async def test_a_list_that_is_one_object_is_read_as_well(

@@ -16,18 +16,20 @@ from pipeline.clock import SECOND
 from pipeline.errors import Failure, LaneFailure
 from pipeline.log import Log
 from pipeline.lookout import Lookout
-from pipeline.outbox.sqlite import open_outbox
+from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.status import SourceStatus
 from pipeline.tokens import Tokens
 from pipeline.wire import client
 from tests.e2e.holder import WANTED, Holder
 from tests.e2e.world import KEY, World, world
 from tests.fakes import NOON, FakeClock
+from tests.outbox.support import arrival
 from tests.waiting import until
 
 _HEARD = NOON - 7200 * SECOND
 _HOUR = 3600.0
 _DONE = "SELECT count(DISTINCT booking) FROM events WHERE kind = 'booking' AND state = 'done'"
+_GAP = "SELECT gap_since FROM webhook WHERE source = 'leeds' AND gap_until IS NOT NULL"
 _BOOKINGS = {"webhooks": {"booking": WANTED["booking"]}}
 
 
@@ -41,31 +43,43 @@ def at_home(here: World) -> str:
 class _Watch:
     """One lookout with a clock that goes when it is told to, in front of a simulated ROLLER."""
 
-    def __init__(self, here: World, stages: Stages, clock: FakeClock, lines: io.StringIO) -> None:
+    def __init__(
+        self,
+        here: World,
+        outbox: SqliteOutbox,
+        stages: Stages,
+        clock: FakeClock,
+        lines: io.StringIO,
+    ) -> None:
         self.here = here
         self.roller = Holder(here)
         self.url = f"http://{here.listen}/webhooks/leeds"
         self.clock = clock
-        self.heard: int | None = _HEARD
-        self.gaps: list[tuple[str, int]] = []
+        #: Since when each gap was that has ended.
+        self.gaps: list[int] = []
+        self.outbox = outbox
         self.stages = stages
         self._lines = lines
         self.log = Log(clock, level="info", style="json", sink=lines)
         self.lookout = self.made()
 
     def made(self) -> Lookout:
-        """Make a lookout as the daemon does at its start, but for what it hears and tells."""
+        """Make a lookout as the daemon does at its start, but for what it tells."""
         subscriptions = self.stages.doors["leeds"].source.subscriptions
         assert subscriptions is not None
         return Lookout(
             "leeds",
             subscriptions,
             self.stages.enrichers["leeds"].fetcher,
-            heard=lambda: self.heard,
-            gap=lambda source, since: self.gaps.append((source, since)),
+            webhooks=self.outbox.webhooks,
+            gap_ended=lambda: self.gaps.append(self.here.rows(_GAP)[0][0]),
             clock=self.clock,
             log=self.log,
         )
+
+    async def hear(self, at: int) -> None:
+        """Let a webhook come."""
+        await self.outbox.intake.accept(arrival(f"at {at}", at=at))
 
     async def look(self, *, after: float = _HOUR) -> float:
         """Let it look once when some time has passed; gives the seconds until the next time."""
@@ -83,7 +97,12 @@ class _Watch:
         return [msgspec.json.decode(line) for line in self._lines.getvalue().splitlines()]
 
 
-async def _watch(folder: Path, stack: AsyncExitStack, prepare: Callable[[World], Any]) -> _Watch:
+async def _watch(
+    folder: Path,
+    stack: AsyncExitStack,
+    prepare: Callable[[World], Any],
+    heard: int | None = _HEARD,
+) -> _Watch:
     here = await stack.enter_async_context(world(folder))
     prepare(here)
     clock, lines = FakeClock(), io.StringIO()
@@ -92,7 +111,10 @@ async def _watch(folder: Path, stack: AsyncExitStack, prepare: Callable[[World],
     http = await stack.enter_async_context(client())
     peers = PeersOnTheWire(http, Tokens(folder / "tokens", clock))
     stages = Assembly(here.config, outbox, peers, clock, log).stages()
-    return _Watch(here, stages, clock, lines)
+    watch = _Watch(here, outbox, stages, clock, lines)
+    if heard is not None:
+        await watch.hear(heard)
+    return watch
 
 
 @pytest.fixture
@@ -100,6 +122,13 @@ async def watch(tmp_path: Path) -> AsyncIterator[_Watch]:
     """A lookout that knows the address that ROLLER is to send to."""
     async with AsyncExitStack() as stack:
         yield await _watch(tmp_path, stack, at_home)
+
+
+@pytest.fixture
+async def newcomer(tmp_path: Path) -> AsyncIterator[_Watch]:
+    """The same where no webhook has ever come."""
+    async with AsyncExitStack() as stack:
+        yield await _watch(tmp_path, stack, at_home, heard=None)
 
 
 @pytest.fixture
@@ -132,7 +161,7 @@ async def test_one_that_is_switched_off_is_switched_on_and_the_gap_asked_for(wat
     assert (found["webhookId"], found["configuration"]["enabled"]) == (number, True)
     assert found["configuration"]["webhooks"] == WANTED
     assert found["configuration"]["authentication"] == {"apiKey": KEY}
-    assert watch.gaps == [("leeds", _HEARD)]
+    assert watch.gaps == [_HEARD]
     assert watch.lookout.state == "registered"
     assert "was disabled, and was switched on again at 2026-11-21T13" in (
         watch.lookout.trouble or ""
@@ -154,7 +183,7 @@ async def test_a_missing_one_is_made_when_it_is_missing_twice(watch: _Watch) -> 
     assert await watch.look(after=300) == _HOUR
     found = await watch.roller.only()
     assert (found["url"], found["webhooks"]) == (watch.url, WANTED)
-    assert watch.gaps == [("leeds", _HEARD)]
+    assert watch.gaps == [_HEARD]
     assert "was missing, and was made anew" in (watch.lookout.trouble or "")
 
 
@@ -163,19 +192,75 @@ async def test_a_gap_begins_where_it_was_first_seen_and_whoever_ends_it(watch: _
     [one] = await watch.roller.all()
     await watch.roller.delete(one["webhookId"])
     await watch.look()
-    watch.heard = NOON
+    await watch.hear(NOON)
     await watch.roller.add(watch.url)
     assert watch.gaps == []
     await watch.look(after=300)
-    assert (watch.lookout.state, watch.gaps) == ("registered", [("leeds", _HEARD)])
+    assert (watch.lookout.state, watch.gaps) == ("registered", [_HEARD])
 
 
-async def test_a_new_installation_has_no_gap(watch: _Watch) -> None:
+async def test_a_new_installation_has_no_gap(newcomer: _Watch) -> None:
     """What was before is for a first import, which a person begins."""
-    watch.heard = None
+    await newcomer.roller.alone(newcomer.url, enabled=False)
+    await newcomer.look()
+    assert (newcomer.lookout.state, newcomer.gaps) == ("registered", [])
+
+
+async def test_a_gap_that_was_open_at_a_crash_ends_when_all_is_well_again(watch: _Watch) -> None:
+    """Whoever looks next has not seen it begin."""
     await watch.roller.alone(watch.url, enabled=False)
+    await watch.here.control("roller", "permissions", {"missing": ["PUT /webhooks"]})
     await watch.look()
-    assert (watch.lookout.state, watch.gaps) == ("registered", [])
+    await watch.hear(NOON)
+    await watch.here.control("roller", "permissions", {"missing": []})
+    watch.lookout = watch.made()
+    await watch.roller.alone(watch.url)
+    await watch.look()
+    assert (watch.lookout.state, watch.gaps) == ("registered", [_HEARD])
+    watch.lookout = watch.made()
+    await watch.look()
+    assert watch.gaps == [_HEARD], "it was one gap"
+
+
+async def test_another_webhook_in_place_of_ours_is_a_gap(watch: _Watch) -> None:
+    """Somebody was faster than the hourly look; what was between nobody has seen."""
+    number = await watch.roller.alone(watch.url)
+    await watch.look()
+    await watch.hear(NOON + 1)
+    watch.lookout = watch.made()
+    second = await watch.roller.add(watch.url)
+    await watch.look()
+    await watch.roller.delete(number)
+    await watch.look()
+    assert watch.gaps == [], "the second was there before the first one went"
+    await watch.roller.delete(second)
+    await watch.roller.add(watch.url)
+    await watch.look()
+    assert watch.gaps == [NOON + 1]
+
+
+async def test_whoever_was_away_for_longer_than_roller_tries_has_a_gap(watch: _Watch) -> None:
+    """It gives a message up after four days and an hour, and may have been switched on by hand."""
+    await watch.roller.alone(watch.url)
+    await watch.look()
+    await watch.look(after=4 * 86_400)
+    assert watch.gaps == []
+    await watch.look(after=4 * 86_400 + 7200)
+    assert watch.gaps == [_HEARD]
+
+
+async def test_one_that_differed_leaves_a_gap_too(watch: _Watch) -> None:
+    """What it left out never came."""
+    await watch.roller.alone(watch.url)
+    await watch.look()
+    seen = watch.clock.now()
+    await watch.roller.alone(watch.url, **_BOOKINGS)
+    await watch.look()
+    await watch.hear(seen + 1)
+    assert watch.gaps == []
+    await watch.roller.alone(watch.url)
+    await watch.look()
+    assert watch.gaps == [_HEARD]
 
 
 async def test_one_that_differs_is_told_and_left(watch: _Watch) -> None:
@@ -208,7 +293,7 @@ async def test_without_an_address_one_with_our_key_is_switched_on_again(stranger
     await stranger.look()
     found = await stranger.roller.only()
     assert (found["url"], found["enabled"]) == ("http://127.0.0.1:1/in/7", True)
-    assert stranger.gaps == [("leeds", _HEARD)]
+    assert stranger.gaps == [_HEARD]
 
 
 async def test_a_key_that_may_not_list_is_no_alarm_but_said(watch: _Watch) -> None:
@@ -230,11 +315,11 @@ async def test_a_key_that_may_not_change_one_leaves_the_reason(watch: _Watch) ->
     assert watch.lookout.state == "disabled"
     assert "could not be repaired: ROLLER answered 403" in (watch.lookout.trouble or "")
     assert watch.stages.enrichers["leeds"].lane.state == "up"
-    watch.heard = NOON
+    await watch.hear(NOON)
     assert await watch.look() == _HOUR
     await watch.here.control("roller", "permissions", {"missing": []})
     await watch.look()
-    assert (watch.lookout.state, watch.gaps) == ("registered", [("leeds", _HEARD)])
+    assert (watch.lookout.state, watch.gaps) == ("registered", [_HEARD])
 
 
 async def test_one_that_was_made_and_is_not_listed_is_not_made_again(watch: _Watch) -> None:

@@ -138,6 +138,22 @@ CREATE TABLE sweep (
 -- A run through what a source says has changed, in order to find what no webhook has told.
 CREATE INDEX sweep_source ON sweep (source, origin, state);
 
+CREATE TABLE webhook (
+    source      TEXT    PRIMARY KEY,
+    -- When the newest came, a repetition too.
+    received_at INTEGER,
+    -- The last look that found that the source sends all that is needed, and the ids, as JSON, of
+    -- the subscriptions by which it did.
+    seen_at     INTEGER,
+    seen        TEXT    NOT NULL DEFAULT '[]',
+    -- A gap, until a reconciliation has read what was missed in it: since when webhooks may never
+    -- come; until when, NULL while that is still so; and the run that looks for them.
+    gap_since   INTEGER,
+    gap_until   INTEGER,
+    gap_run     INTEGER REFERENCES sweep (id)
+) STRICT, WITHOUT ROWID;
+-- One row per source: whether its webhooks come.
+
 CREATE TABLE noted (
     source   TEXT    NOT NULL,
     -- calls: requests, by the month as YYYY-MM. drift: fields that differ from what is documented,
