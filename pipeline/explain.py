@@ -127,6 +127,9 @@ _WAITS = {
         "The booking's own message may come later than that of its tickets; in the end ROLLER is "
         "asked."
     ),
+    "so many tickets have been looked for": (
+        "ROLLER is asked which bookings its tickets are of, for some of them in each try."
+    ),
     "the source does not know the customer any more": (
         "A guest who is deleted is changed for the last time. One answer is no proof of that, so "
         "ROLLER is asked again some minutes later."
