@@ -59,7 +59,7 @@ class Sweeper:
         self.ring: Callable[[], None] = lambda: None
         self._sweep = sweep
         self._daily = daily
-        self._room = room
+        self.room = room
         self._fetcher = fetcher
         self._gatherer = means.gatherer
         self._sweeps = means.outbox.sweeps
@@ -85,7 +85,7 @@ class Sweeper:
             run = await self._sweeps.unfinished(self.source)
             if run is None:
                 break
-            if not run.asked.dry_run and await self._room.is_crowded(self.source):
+            if not run.asked.dry_run and await self.room.crowd(self.source):
                 return _CROWDED
             _, pause = await self._step(run, zone)
             if pause is not None:
@@ -173,7 +173,7 @@ class Sweeper:
 
     async def _step(self, run: Run, zone: ZoneInfo) -> tuple[Run, float | None]:
         """Go a page further; give the pause that is needed if it cannot."""
-        if not run.asked.dry_run and (why := await self._room.lack()):
+        if not run.asked.dry_run and (why := await self.room.lack()):
             return await self._halt(run, RunState.STOPPED, why), _NO_ROOM
         if run.state is RunState.STOPPED:
             run = _replace(run, state=RunState.RUNNING, reason=None)

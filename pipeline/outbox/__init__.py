@@ -824,7 +824,17 @@ class Webhooks(Protocol):
         """Note which run looks for what a gap has left out: with its success the gap is closed."""
 
 
-class Sweeps(Protocol):
+class Runs(Protocol):
+    """What has been made of reconciliation and backfill."""
+
+    async def run(self, number: int) -> Run | None:
+        """Give a run."""
+
+    async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
+        """Give the newest run that took in, or that has done so."""
+
+
+class Sweeps(Runs, Protocol):
     """What reconciliation and backfill need: their runs, and what is known already."""
 
     async def begin(self, source: str, asked: Asked, first: Report, *, now: int) -> Run:
@@ -833,17 +843,11 @@ class Sweeps(Protocol):
     async def keep(self, run: Run, *, now: int) -> None:
         """Note how far a run is; when it is done, the gap that was handed over to it is closed."""
 
-    async def run(self, number: int) -> Run | None:
-        """Give a run."""
-
     async def unfinished(self, source: str) -> Run | None:
         """Give the run of a source that goes on first, of those RUNNING or STOPPED.
 
         That is the oldest; but a backfill takes days, so each reconciliation goes before it.
         """
-
-    async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
-        """Give the newest run that took in, or that has done so."""
 
     async def alike(self, source: str, asked: Asked) -> Run | None:
         """Give the newest run that was asked for in the same way, its last day aside."""

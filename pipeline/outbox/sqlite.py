@@ -18,6 +18,7 @@ from pipeline.outbox import (
     Events,
     Facts,
     Intake,
+    KnownWebhooks,
     Ledger,
     Note,
     Noted,
@@ -26,6 +27,7 @@ from pipeline.outbox import (
     Products,
     Records,
     Repair,
+    Runs,
     Sweeps,
     Times,
     Unconfigured,
@@ -56,10 +58,10 @@ from pipeline.outbox.products import SqliteProducts, known_products
 from pipeline.outbox.query import rows
 from pipeline.outbox.records import SqliteRecords
 from pipeline.outbox.repair import SqliteRepair
-from pipeline.outbox.sweeps import SqliteSweeps
+from pipeline.outbox.sweeps import SqliteRuns, SqliteSweeps
 from pipeline.outbox.times import SqliteTimes
 from pipeline.outbox.visits import SqliteVisits
-from pipeline.outbox.webhooks import SqliteWebhooks
+from pipeline.outbox.webhooks import SqliteWebhooks, known_webhooks
 from pipeline.outbox.writer import Writer
 from pipeline.seal import Seal
 
@@ -362,6 +364,8 @@ class Glance(Struct, frozen=True):
     facts: Facts
     products: Callable[[str], Awaitable[Mapping[str, Product]]]
     noted: Callable[[], Awaitable[list[Note]]]
+    runs: Runs
+    webhooks: Callable[[str], Awaitable[KnownWebhooks]]
 
 
 @asynccontextmanager
@@ -380,6 +384,8 @@ async def read_outbox(path: Path) -> AsyncIterator[Glance]:
                 SqliteFacts(readers),
                 functools.partial(known_products, readers),
                 functools.partial(all_notes, readers),
+                SqliteRuns(readers),
+                functools.partial(known_webhooks, readers),
             )
     except OutboxUnavailable as exc:
         raise OutboxError(f"{path}: {exc}") from exc

@@ -22,12 +22,38 @@ _COLUMNS = """id, source, origin, since, until, guests_only, dry_run, state, rea
 _unsendable = msgspec.json.Decoder(dict[str, int])
 
 
-class SqliteSweeps:
+class SqliteRuns:
+    """What has been made of reconciliation and backfill."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def run(self, number: int) -> Run | None:
+        """Give a run."""
+        return await self._one("WHERE id = ?", number)
+
+    async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
+        """Give the newest run that took in, or that has done so."""
+        return await self._one(
+            """WHERE id = (SELECT max(id) FROM sweep
+                           WHERE source = ? AND origin = ? AND dry_run = 0
+                             AND (state = 'done' OR ?))""",
+            source,
+            origin,
+            not done,
+        )
+
+    async def _one(self, where: str, *parameters: object) -> Run | None:
+        row = await self._readers.row(f"SELECT {_COLUMNS} FROM sweep {where}", parameters)
+        return None if row is None else _run(row)
+
+
+class SqliteSweeps(SqliteRuns):
     """What reconciliation asks of the outbox."""
 
     def __init__(self, writer: Writer, readers: Readers) -> None:
+        super().__init__(readers)
         self._writer = writer
-        self._readers = readers
 
     async def begin(self, source: str, asked: Asked, first: Report, *, now: int) -> Run:
         """Note a run that is to be made."""
@@ -86,10 +112,6 @@ class SqliteSweeps:
 
         await self._writer.do(unit)
 
-    async def run(self, number: int) -> Run | None:
-        """Give a run."""
-        return await self._one("WHERE id = ?", number)
-
     async def unfinished(self, source: str) -> Run | None:
         """Give the run of a source that goes on first."""
         return await self._one(
@@ -100,17 +122,6 @@ class SqliteSweeps:
                                     WHERE source = ?1 AND origin = 'backfill'
                                       AND state IN ('running', 'stopped')))""",
             source,
-        )
-
-    async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
-        """Give the newest run that took in, or that has done so."""
-        return await self._one(
-            """WHERE id = (SELECT max(id) FROM sweep
-                           WHERE source = ? AND origin = ? AND dry_run = 0
-                             AND (state = 'done' OR ?))""",
-            source,
-            origin,
-            not done,
         )
 
     async def alike(self, source: str, asked: Asked) -> Run | None:
@@ -152,10 +163,6 @@ class SqliteSweeps:
             (source, kind, msgspec.json.encode(list(keys)).decode()),
         )
         return dict(found)
-
-    async def _one(self, where: str, *parameters: object) -> Run | None:
-        row = await self._readers.row(f"SELECT {_COLUMNS} FROM sweep {where}", parameters)
-        return None if row is None else _run(row)
 
 
 def _run(row: tuple[Any, ...]) -> Run:

@@ -13,14 +13,16 @@ import msgspec
 
 from pipeline.assembly import Assembly, PeersOnTheWire, Stages
 from pipeline.clock import SECOND, iso, micros
-from pipeline.config import load
+from pipeline.config import Config, load
 from pipeline.log import Log
 from pipeline.model import Action, Event, Kind
 from pipeline.outbox import Run
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
+from pipeline.report import Reporter
 from pipeline.sandbox.roller import roller_app
 from pipeline.sandbox.serve import serve
 from pipeline.sandbox.settings import RollerSettings, RollerVenue
+from pipeline.status import Status
 from pipeline.sweeper import Sweeper
 from pipeline.tokens import Tokens
 from pipeline.wire import client
@@ -63,11 +65,12 @@ class Field:
     """What a sweep has to do with."""
 
     def __init__(
-        self, outbox: SqliteOutbox, path: Path, clock: FakeClock, stages: Stages,
+        self, outbox: SqliteOutbox, config: Config, clock: FakeClock, stages: Stages,
         log: Log, lines: io.StringIO, http: aiohttp.ClientSession, roller: str,
     ) -> None:  # fmt: skip
         self.outbox = outbox
-        self.path = path
+        self.path = config.outbox.path
+        self.config = config
         self.clock = clock
         self.stages = stages
         self._log = log
@@ -79,6 +82,10 @@ class Field:
     def sweeper(self) -> Sweeper:
         """Who reconciles Leeds."""
         return self.stages.sweepers["leeds"]
+
+    async def status(self) -> Status:
+        """Tell how it all is, as the daemon would."""
+        return await Reporter(self.config, self.outbox, self.stages, self.clock).status()
 
     async def control(self, what: str, **order: object) -> Any:
         """Have something done at ROLLER."""
@@ -181,4 +188,4 @@ async def field(
         peers = PeersOnTheWire(http, Tokens(folder / "tokens", clock))
         stages = Assembly(config, outbox, peers, clock, log).stages()
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        yield Field(outbox, config.outbox.path, clock, stages, log, lines, session, url)
+        yield Field(outbox, config, clock, stages, log, lines, session, url)

@@ -19,6 +19,8 @@ from tests.outbox.support import arrival, look
 
 _ITEMS = [{"bookingItemId": 1, "productId": 7, "quantity": 2}]
 _DAILY = "03:30"
+_HALF = "500 events and deliveries wait, half of outbox.max_waiting: it goes on once fewer do"
+_NO_DISK = "less than 1 GiB is free on the disk of outbox.db: make room there"
 _TODAY = date(2026, 10, 7)
 
 
@@ -138,7 +140,13 @@ async def test_a_gap_that_could_not_be_read_is_tried_again_a_day_later(tmp_path:
         await _wait(here)
         await _wait(here, hours=23)
         assert [row[:3] for row in _runs(here)] == [("2026-10-05", "2026-10-07", "failed")]
-        assert await _gap(here) is not None
+        [told] = (await here.status()).reasons
+        assert told.startswith(
+            "sources.leeds: webhooks may be missing from 2026-10-05T11:30:00.000Z to "
+            "2026-10-07T11:00:00.000Z, and what they would have told cannot be read: ROLLER "
+            "answered 403 to /data/customers"
+        )
+        assert told.endswith("at once by `pipeline reconcile --since 2026-10-05`")
         await here.control("permissions", missing=[])
         await _wait(here, hours=1)
         assert _runs(here)[1][:3] == ("2026-10-05", "2026-10-08", "done")
@@ -253,8 +261,9 @@ async def test_nothing_is_taken_in_while_half_of_the_outbox_is_full(tmp_path: Pa
         run = await here.ran()
         assert (run.state, run.reason) == (
             RunState.STOPPED,
-            "500 events and deliveries wait, half of outbox.max_waiting",
+            _HALF,
         )
+        assert (await here.status()).reasons == (f"sources.leeds: reconcile stopped: {_HALF}",)
         assert await here.asked() == []
         late = 2 * 10**15
         for event in await here.outbox.events.claim_due("york", now=late, until=late, limit=2):
@@ -267,7 +276,10 @@ async def test_nothing_is_taken_in_while_the_disk_is_almost_full(tmp_path: Path)
     """What is left is for what webhooks tell."""
     async with field(tmp_path) as here:
         room = Room(here.outbox.overview, here.path, 1000, free=lambda _: 2**30 - 1)
-        assert await room.lack() == "less than 1 GiB is free on the disk of outbox.db"
+        assert await room.lack() == _NO_DISK
+        here.sweeper.room = room
+        told = f"reconciliation and backfill take in nothing: {_NO_DISK}"
+        assert (await here.status()).reasons == (told,), "also while there is no run"
         room = Room(here.outbox.overview, here.path, 1000, free=lambda _: 2**30)
         assert await room.lack() is None
         free = shutil.disk_usage(tmp_path).free
@@ -284,6 +296,10 @@ async def test_more_is_taken_in_when_what_there_is_has_been_enriched(tmp_path: P
         assert await here.sweeper.once() == 2.0
         assert await here.asked() == []
         assert [state for _, _, state, _ in _runs(here)] == ["running"]
+        status = await here.status()
+        run = status.sources["leeds"].backfill
+        assert (run and run.waits) == "500 of its events, which are taken up first"
+        assert status.reasons == (), "nobody need do anything"
 
 
 async def test_a_missing_permission_fails_the_run_and_not_the_day_after(tmp_path: Path) -> None:
