@@ -10,9 +10,11 @@ import msgspec
 import pytest
 
 from pipeline.cli import main
+from pipeline.cli.sandbox import printed
 from pipeline.client import call
 from pipeline.errors import PipelineError
 from pipeline.outbox.file import instance_lock
+from pipeline.sandbox.settings import DEFAULT_WEBHOOK
 from tests.e2e.holder import WANTED, Holder
 from tests.e2e.test_lookout import at_home
 from tests.e2e.world import KEY, World, free_address, world
@@ -332,6 +334,40 @@ async def test_list_says_what_is_wrong_with_ours(desk: Desk) -> None:
     assert done.code == 0
     assert "leeds: disabled: webhook" in done.out
     assert "`pipeline webhooks register` sets it right" in done.out
+
+
+@pytest.mark.parametrize(
+    "changes", [{"enabled": False}, {"webhooks": {"booking": WANTED["booking"]}}, None]
+)
+async def test_what_register_lacks_is_named_where_it_is_advised(
+    here: World, capsys: pytest.CaptureFixture[str], changes: dict[str, Any] | None
+) -> None:
+    """Whoever does as told must not be told then that something was missing."""
+    desk = Desk(here, capsys)
+    if changes:
+        await desk.roller.alone(desk.url, **changes)
+    else:
+        await desk.emptied()
+    done = await desk.run("list")
+    told = "set sources.leeds.public_url to https://YOUR-HOST; then `pipeline webhooks register`"
+    assert told in done.out
+    at_home(here)
+    assert "`pipeline webhooks register`" in (done := await desk.run("list")).out
+    assert "public_url" not in done.out
+
+
+async def test_register_works_with_the_configuration_that_the_sandbox_prints(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever plays with it tries each command."""
+    async with world(tmp_path, everything=True) as here:
+        here.write(printed(here.settings, here.sandbox))
+        desk = Desk(here, capsys)
+        desk.url = DEFAULT_WEBHOOK
+        for said in ("leeds: registered webhook", "nothing had to be done"):
+            done = await desk.run("register")
+            assert (done.code, said in done.out) == (0, True), done.err
+        assert DEFAULT_WEBHOOK in (await desk.run("list")).out
 
 
 async def test_delete_deletes_what_it_says(desk: Desk) -> None:
