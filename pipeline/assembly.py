@@ -214,7 +214,7 @@ class Assembly:
                 sweepers[name] = self._sweeper(name, settings, source.reports, enrichers[name])
             if subscriptions := source.subscriptions:
                 lookouts[name] = self._lookout(
-                    name, subscriptions, enrichers[name], sweepers.get(name)
+                    name, subscriptions, doors[name], enrichers[name], sweepers.get(name)
                 )
         fetchers = {name: enricher.fetcher for name, enricher in enrichers.items()}
         notebook = self._notebook(doors)
@@ -258,15 +258,21 @@ class Assembly:
         self,
         name: str,
         subscriptions: Subscriptions,
+        door: Door,
         enricher: Enricher,
         sweeper: Sweeper | None,
     ) -> Lookout:
+        def gap_ended() -> None:
+            door.key_mismatch = False  # if it was that; the next refusal would tell
+            if sweeper:
+                sweeper.ring()
+
         return Lookout(
             name,
             subscriptions,
             enricher.fetcher,
             webhooks=self._means.outbox.webhooks,
-            gap_ended=lambda: sweeper.ring() if sweeper else None,
+            gap_ended=gap_ended,
             clock=self._clock,
             log=self._log,
         )

@@ -232,6 +232,8 @@ def _waiting_event(story: EventStory, status: Status, now: datetime) -> str:
         return f"It waits, and no daemon is running.{tried}"
     if peer is not None and peer.state not in {"up", "key_mismatch"}:
         why = f" ({peer.last_error})" if peer.last_error else ""
+        if row["reason"] == peer.last_error and not row["attempts"]:
+            tried = ""  # nothing but that trouble, once more
         return (
             f"It waits until ROLLER can be asked: {row['source']} is {peer.state}{why}. "
             f"That is tried again by itself.{tried}"

@@ -7,8 +7,10 @@ sends what happened meanwhile.
 import asyncio
 from collections.abc import Callable, Collection, Mapping
 
+import msgspec
 import orjson
 from aiohttp import web
+from msgspec import Struct
 
 from pipeline.api import refuse
 from pipeline.clock import SECOND, Clock, iso
@@ -36,6 +38,13 @@ _LOST = {WebhookState.MISSING, WebhookState.DISABLED}
 _SEEN = {WebhookState.REGISTERED, WebhookState.DISABLED, WebhookState.DIFFERS}
 #: Nobody is called for these. A key that may not ask is told of in the status document.
 _QUIET = {WebhookState.REGISTERED, WebhookState.UNKNOWN}
+
+
+class Missed(Struct, frozen=True, kw_only=True):
+    """What is answered to a command that has found a subscription wanting."""
+
+    #: Since when webhooks may be missing; None when none has ever come.
+    since: str | None
 
 
 class Lookout:
@@ -98,9 +107,14 @@ class Lookout:
             elif not self._has_made:
                 await self._repair(look.mend)
 
-    async def miss(self) -> None:
-        """Take note that not all webhooks come that are needed, until a look says otherwise."""
+    async def miss(self) -> int | None:
+        """Take note that not all webhooks come that are needed, until a look says otherwise.
+
+        Gives since when; None when none has ever come.
+        """
         await self._webhooks.miss(self._source)
+        gap = (await self._webhooks.known(self._source)).gap
+        return gap.since if gap else None
 
     def _wait(self, seconds: float) -> None:
         self._due = self._clock.boot() + round(seconds * SECOND)
@@ -181,8 +195,8 @@ def add_routes(app: web.Application, lookouts: Mapping[str, Lookout]) -> None:
         return lookout
 
     async def miss(request: web.Request) -> web.Response:
-        await found(request).miss()
-        return web.json_response({})
+        body = msgspec.json.encode(Missed(since=iso(await found(request).miss())))
+        return web.Response(body=body, content_type="application/json")
 
     async def look(request: web.Request) -> web.Response:
         lookout = found(request)

@@ -84,7 +84,8 @@ class Reporter:
             if lane.state is not LaneState.UP
         ]
         found += [
-            f"sources.{name}: webhooks come with a key that is not webhook_key"
+            f"sources.{name}: webhooks come with a key that is not webhook_key: "
+            f"`pipeline webhooks register` has ROLLER send that, or set the key that it sends"
             for name, door in self._stages.doors.items()
             if door.key_mismatch
         ]

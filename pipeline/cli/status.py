@@ -175,7 +175,7 @@ def _print_drift(out: Console, name: str, drift: Sequence[Difference]) -> None:
     out.print(f"[yellow]{escape(name)}[/]: {known}", soft_wrap=True)
     for one in drift[:_SHOWN]:
         since, last = ((at or "")[:10] for at in (one.first_seen, one.last_seen))
-        times = f"{one.count:,} times from {since} to {last}"
+        times = f"{one.count:,} times from {since} to {last}" if one.count > 1 else f"once, {last}"
         out.print(f"  {escape(str(one))}: {times}", soft_wrap=True)
     if len(drift) > _SHOWN:
         out.print(f"  and {len(drift) - _SHOWN} more: see --json")
@@ -200,7 +200,9 @@ def _equation(counts: Mapping[str, int], total: str) -> str:
 def _peers(found: Status) -> Table:
     shown = table("peer", "state", "waiting", "allowance used", "")
     for name, one in found.destinations.items():
-        spent = f"{one.budget.used} of {one.budget.allowed} in {span(one.budget.per_s)}"
+        # More than all there is, where a 429 has made that less, or a restore counts it twice.
+        used = min(one.budget.used, one.budget.allowed)
+        spent = f"{used} of {one.budget.allowed} in {span(one.budget.per_s)}"
         if one.budget.allowed < one.budget.requests:
             spent += f" (instead of {one.budget.requests}, after a 429)"
         eta = f"done in about {span(one.eta_s)}" if one.eta_s else ""

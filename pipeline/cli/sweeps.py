@@ -126,6 +126,9 @@ def make_runs(
     for run in report.runs:
         if run.state != RunState.DONE.value:
             complain(f"{run.source}: {run.state}: {run.reason}")
+        if run.state == RunState.STOPPED.value:
+            on = "The daemon goes on by itself" if report.by_daemon else "Asked again, it goes on"
+            complain(f"  {on} where it was.")
     return 0 if all(run.state == RunState.DONE.value for run in report.runs) else EXIT_FAILED
 
 

@@ -25,8 +25,10 @@ from pipeline.cli.common import (
 )
 from pipeline.cli.peers import Peers, at_once, open_peers
 from pipeline.client import call
+from pipeline.clock import iso
 from pipeline.config import Config
 from pipeline.errors import Failure, PipelineError, Reject, Unreachable
+from pipeline.lookout import Missed
 from pipeline.outbox.sqlite import open_webhooks
 from pipeline.plugin import Source
 from pipeline.subscription import Look, Subscription, Subscriptions, WebhookState, Whose
@@ -39,7 +41,8 @@ _LIST = "Shows all webhooks that ROLLER has for each source, with a warning of w
 _REGISTER = """\
 Has ROLLER send bookings, customers, redemptions and signed waivers to public_url/webhooks/SOURCE,
 with the first webhook_key. Where that is so, nothing is done; one of ours that differs or is
-switched off is set right. The running daemon does that last by itself, within the hour.
+switched off is set right, and what it may have missed is asked for by the daemon, once it runs. One
+that is switched off or missing the running daemon sets right by itself, within the hour.
 
 To change the key without losing a message: webhook_key = [NEW, OLD], restart the daemon, register,
 take OLD out, restart.
@@ -170,7 +173,10 @@ def _print(out: Console, listing: Listing) -> None:
             on = "yes" if one.enabled else "no"
             row = (name, str(one.id), one.url, on, _WHOSE[one.whose], what)
             shown.add_row(*map(escape, row))
-    out.print(shown if shown.rows else "There are no webhooks.")
+    if shown.rows:
+        out.print(shown)
+    elif not listing.problems:
+        out.print("There are no webhooks.")
     for name, source in listing.sources.items():
         if source.note:
             told = f"{name}: {source.state}: {source.note}"
@@ -194,13 +200,18 @@ async def _register_one(desk: _Desk, name: str) -> None:
     look = await desk.ask(name, lambda one: one.look(address))
     out = console()
     if (mend := look.mend) is not None:
+        since = None
         if look.state is not WebhookState.REGISTERED:
-            await _note_the_gap(desk, name)
+            since = await _note_the_gap(desk, name)
         done = await desk.ask(name, lambda one: one.mend(mend))
         what = "registered" if mend.webhook is None else f"set webhook {mend.webhook} right:"
         number = f" webhook {done.webhook}," if mend.webhook is None else ""
         told = f"{name}: {what}{number} ROLLER sends to {address}"
         out.print(escape(told), soft_wrap=True)
+        if since:
+            when = "" if desk.peers.is_running else " once the daemon runs"
+            told = f"ROLLER is asked for what changed since {since}{when}: see `pipeline status`"
+            out.print(escape(f"{name}: {told}"), soft_wrap=True)
         if done.note:
             complain(f"warning: {name}: {done.note}")
     elif look.state is WebhookState.REGISTERED:
@@ -212,30 +223,35 @@ async def _register_one(desk: _Desk, name: str) -> None:
     await _have_it_seen(desk, name)
 
 
-async def _note_the_gap(desk: _Desk, name: str) -> None:
-    """Have it kept that webhooks may be missing, before nobody can see it any more.
+async def _note_the_gap(desk: _Desk, name: str) -> str | None:
+    """Have it kept that webhooks may be missing, before nobody can see it any more; give the time.
 
-    The daemon, or its next start, asks ROLLER for what they would have told.
+    The daemon, or its next start, asks ROLLER for what they would have told since.
     """
     try:
-        trouble = await _missed(desk, name)
-    except (PipelineError, OSError) as exc:
-        trouble = str(exc)
-    if trouble:
-        complain(f"warning: {name}: that webhooks may be missing could not be noted: {trouble}")
+        return await _missed(desk, name)
+    except (PipelineError, OSError, msgspec.DecodeError) as exc:
+        complain(f"warning: {name}: that webhooks may be missing could not be noted: {exc}")
         complain("  `pipeline reconcile` asks ROLLER for what they would have told.")
+        return None
 
 
-async def _missed(desk: _Desk, name: str) -> str:
-    """Have it kept by whoever has the outbox; say why not, if so."""
+async def _missed(desk: _Desk, name: str) -> str | None:
+    """Have it kept by whoever has the outbox."""
     path = desk.config.outbox.path
     if desk.peers.is_running:
         told = await call(desk.config.server, "POST", f"/api/sources/{name}/miss", body={})
-        return "the daemon does not answer any more" if told is None else ""
-    if not desk.peers.trouble and path.exists():  # before there is one, nothing has ever come
-        async with open_webhooks(path) as webhooks:
-            await webhooks.miss(name)
-    return desk.peers.trouble
+        if told is None:
+            raise PipelineError("the daemon does not answer any more")
+        return msgspec.json.decode(told, type=Missed).since
+    if desk.peers.trouble:
+        raise PipelineError(desk.peers.trouble)
+    if not path.exists():  # so nothing has ever come
+        return None
+    async with open_webhooks(path) as webhooks:
+        await webhooks.miss(name)
+        gap = (await webhooks.known(name)).gap
+    return iso(gap.since) if gap else None
 
 
 async def _have_it_seen(desk: _Desk, name: str) -> None:

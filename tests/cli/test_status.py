@@ -11,7 +11,7 @@ import pytest
 from pipeline.cli import main
 from pipeline.clock import SECOND
 from pipeline.model import Origin
-from pipeline.outbox import Asked, RunState
+from pipeline.outbox import Asked, Note, RunState
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.reports import Report
 from pipeline.status import Status
@@ -57,6 +57,12 @@ class _Shown:
         command = ["status", *options, "--config", str(self._folder / "config.toml")]
         assert await asyncio.to_thread(main, command) == 69
         return self._capsys.readouterr().out
+
+    async def said(self, *command: str) -> tuple[str, str]:
+        """Give what another command prints, and what it complains of."""
+        config = ["--config", str(self._folder / "config.toml")]
+        assert await asyncio.to_thread(main, [*command, *config]) == 0
+        return self._capsys.readouterr()
 
     async def document(self) -> Status:
         """Give its document."""
@@ -121,6 +127,30 @@ async def test_a_gap_is_told_until_it_has_been_read(shown: _Shown) -> None:
     async with shown.outbox() as outbox:
         await _reconcile(outbox, RunState.DONE)
     assert (await shown.document()).sources["leeds"].gap is None
+
+
+async def test_a_difference_that_was_seen_once_is_no_times(shown: _Shown) -> None:
+    """Nor is it from a day to the same day."""
+    once = Note(source="leeds", what="drift", name="new a.b null", n=1, first_at=NOON, last_at=NOON)
+    often = msgspec.structs.replace(once, name="missing c.d", n=2)
+    async with shown.outbox() as outbox:
+        await outbox.noted.add([once, often], most=9, rest="")
+    text = await shown.text()
+    assert "new a.b (null): once, 2026-11-21" in text
+    assert "missing c.d: 2 times from 2026-11-21 to 2026-11-21" in text
+
+
+async def test_what_a_source_waits_for_is_not_told_to_whoever_asks_for_an_event(
+    shown: _Shown,
+) -> None:
+    """It has nothing to do with it."""
+    async with shown.outbox() as outbox:
+        await outbox.intake.accept(arrival("m", at=NOON))
+        await _reconcile(outbox, RunState.STOPPED, "ROLLER answered 500 to /data")
+    assert "ROLLER answered 500" in await shown.text()
+    out, err = await shown.said("explain", "e1")
+    assert ("e1 (booking updated)" in out, "no daemon answers" in err) == (True, True)
+    assert "500" not in out + err
 
 
 async def test_a_run_that_waits_for_a_daemon_is_not_said_to_run(shown: _Shown) -> None:

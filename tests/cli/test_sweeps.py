@@ -74,6 +74,19 @@ async def test_without_a_daemon_it_is_taken_in_and_delivered_later(
         assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))
 
 
+async def test_what_has_stopped_is_said_to_go_on_and_when(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever sees a failure would else ask again and again."""
+    await here.control("roller", "faults", {"kind": "500", "path": "/data/*"})
+    arguments = ["reconcile", "--config", str(here.path), "--since", _SINCE]
+    assert await _main(*arguments) == 1
+    assert "Asked again, it goes on where it was." in capsys.readouterr().err
+    async with here.running():
+        assert await _main(*arguments) == 1
+    assert "The daemon goes on by itself where it was." in capsys.readouterr().err
+
+
 async def test_a_backfill_says_how_much_it_is_and_goes_last(
     here: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

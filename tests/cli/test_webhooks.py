@@ -21,6 +21,7 @@ from tests.e2e.world import KEY, World, free_address, world
 from tests.waiting import until
 
 _DONE = "SELECT count(*) FROM events WHERE kind = 'booking' AND state = 'done'"
+_BODY = b'{"id": "m", "type": 1, "eventType": 1, "data": {}}'
 _GAP = "SELECT gap_since, gap_until FROM webhook"
 _SECRETS = (KEY, "sandbox-leeds-secret", "-token-", "hunter2", "s3cret")
 
@@ -198,15 +199,35 @@ async def test_what_was_missed_is_read_when_it_is_registered_beside_the_daemon(d
     """The daemon has never seen it off: whoever switches it on says so."""
     await _sent_while_off(desk)
     async with desk.here.running():
+        heard = (await desk.here.status()).sources["leeds"].last_event_at
         done = await desk.run("register")
         assert (done.code, "warning: " in done.err) == (0, False)
+        assert f"leeds: ROLLER is asked for what changed since {heard}: see `pipeline" in done.out
         await until(lambda: desk.here.rows(_DONE) == [(2,)])
+
+
+async def test_a_wrong_key_is_told_with_what_to_do_until_it_is_set_right(desk: Desk) -> None:
+    """Nobody waits for the next booking to see that it has worked."""
+    here = desk.here
+    number = await desk.roller.alone(desk.url)
+    async with here.running():
+        await here.book(booking={})
+        await here.settled()
+        await desk.roller.change(number, desk.url, authentication={"apiKey": "hunter2"})
+        assert await here.post(_BODY, key="hunter2") == 503
+        status = await here.status()
+        assert status.sources["leeds"].state == "key_mismatch"
+        [told] = status.reasons
+        assert "`pipeline webhooks register` has ROLLER send that" in told
+        assert (await desk.run("register")).code == 0
+        assert (await here.status()).sources["leeds"].state == "up"
 
 
 async def test_what_was_missed_is_read_at_the_start_after_it_was_registered(desk: Desk) -> None:
     """Without a daemon it is kept for the next one; what was well all the while leaves none."""
     number = await _sent_while_off(desk)
-    assert (await desk.run("register")).code == 0
+    done = await desk.run("register")
+    assert (done.code, " once the daemon runs: see `pipeline status`" in done.out) == (0, True)
     [(since, until_)] = desk.here.rows(_GAP)
     assert (since is None, until_) == (False, None)
     assert "nothing had to be done" in (await desk.run("register")).out
@@ -226,6 +247,7 @@ async def test_what_cannot_be_noted_is_said_and_what_to_do(desk: Desk) -> None:
     assert (done.code, f"set webhook {number} right" in done.out) == (0, True)
     assert "that webhooks may be missing could not be noted: " in done.err
     assert "`pipeline reconcile`" in done.err
+    assert "is asked for what changed" not in done.out
     assert (await desk.roller.only())["enabled"] is True
 
 
@@ -465,7 +487,7 @@ async def test_a_roller_that_is_not_there_exits_with_69(desk: Desk) -> None:
     desk.here.replace(desk.here.sandbox.roller, f"http://{free_address()}")
     for arguments in (["list"], ["register"], ["delete", "7", "--yes"]):
         done = await desk.run(*arguments)
-        assert done.code == 69
+        assert (done.code, done.out) == (69, ""), "that there are none is not known"
         assert done.err.startswith("sources.leeds: no connection: ")
 
 
