@@ -49,6 +49,7 @@ _ABOUT = """\
 Asks ROLLER's Reporting API which bookings and guests were modified, day by day, and takes in what
 no webhook has told. The daemon does this by itself, once a day at the hour that `reconcile` says;
 it begins with the last day that was read whole, and so does this. What is known is left alone.
+With reconcile = "off" it reads only what webhooks that were off or missing have left out.
 
   pipeline reconcile --dry-run                only count what would be taken in
   pipeline reconcile --since 2026-11-01       from that day on, as the venue has it
