@@ -31,7 +31,7 @@ from pipeline.errors import Failure, PipelineError, Reject, Unreachable
 from pipeline.lookout import Missed
 from pipeline.outbox.sqlite import open_webhooks
 from pipeline.plugin import Source
-from pipeline.subscription import Look, Subscription, Subscriptions, WebhookState, Whose
+from pipeline.subscription import Look, Mend, Subscription, Subscriptions, WebhookState, Whose
 
 _T = TypeVar("_T")
 
@@ -198,29 +198,32 @@ async def _register_one(desk: _Desk, name: str) -> None:
     """Look, and do the one thing that is lacking; Failure when that cannot be."""
     address = _of(desk.peers.sources[name]).address(desk.options.url)
     look = await desk.ask(name, lambda one: one.look(address))
-    out = console()
-    if (mend := look.mend) is not None:
-        since = None
-        if look.state is not WebhookState.REGISTERED:
-            since = await _note_the_gap(desk, name)
-        done = await desk.ask(name, lambda one: one.mend(mend))
-        what = "registered" if mend.webhook is None else f"set webhook {mend.webhook} right:"
-        number = f" webhook {done.webhook}," if mend.webhook is None else ""
-        told = f"{name}: {what}{number} ROLLER sends to {address}"
-        out.print(escape(told), soft_wrap=True)
-        if since:
-            when = "" if desk.peers.is_running else " once the daemon runs"
-            told = f"ROLLER is asked for what changed since {since}{when}: see `pipeline status`"
-            out.print(escape(f"{name}: {told}"), soft_wrap=True)
-        if done.note:
-            complain(f"warning: {name}: {done.note}")
+    if look.mend is not None:
+        await _set_right(desk, name, look, look.mend)
     elif look.state is WebhookState.REGISTERED:
-        told = f"{name}: ROLLER sends to {address}, nothing had to be done"
-        out.print(escape(told), soft_wrap=True)
+        _say(f"{name}: ROLLER sends to {address}, nothing had to be done")
     else:
         raise Reject(look.note or "")
     _warn(name, look)
     await _have_it_seen(desk, name)
+
+
+async def _set_right(desk: _Desk, name: str, look: Look, mend: Mend) -> None:
+    """Do what is lacking, and have read what was missed meanwhile."""
+    since = None
+    if look.state is not WebhookState.REGISTERED:
+        since = await _note_the_gap(desk, name)
+    done = await desk.ask(name, lambda one: one.mend(mend))
+    if mend.webhook is None:
+        _say(f"{name}: registered webhook {done.webhook}, ROLLER sends to {mend.url}")
+    else:
+        _say(f"{name}: set webhook {mend.webhook} right: ROLLER sends to {mend.url}")
+    if since:
+        when = "" if desk.peers.is_running else " once the daemon runs"
+        told = f"ROLLER is asked for what changed since {since}{when}: see `pipeline status`"
+        _say(f"{name}: {told}")
+    if done.note:
+        complain(f"warning: {name}: {done.note}")
 
 
 async def _note_the_gap(desk: _Desk, name: str) -> str | None:
@@ -279,7 +282,7 @@ async def _delete(desk: _Desk) -> int:
         return EXIT_FAILED
     if not await desk.ask(name, lambda one: one.delete(desk.options.id)):
         raise Reject(f"{name}: ROLLER has no webhook {desk.options.id} any more")
-    console().print(escape(f"{name}: deleted {told}"), soft_wrap=True)
+    _say(f"{name}: deleted {told}")
     if found and found.whose is Whose.OURS and desk.config.sources[name].public_url:
         key = f"sources.{name}.public_url"
         complain(f"A running daemon makes it anew: take {key} out, and restart the daemon.")
@@ -312,6 +315,10 @@ def _of(source: Source) -> Subscriptions:
     if source.subscriptions is None:
         raise Reject("it has no webhooks that could be asked for")
     return source.subscriptions
+
+
+def _say(text: str) -> None:
+    console().print(escape(text), soft_wrap=True)
 
 
 def _warn(name: str, look: Look) -> None:
