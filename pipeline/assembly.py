@@ -9,7 +9,7 @@ from aiolimiter import AsyncLimiter
 from msgspec import Struct
 
 from pipeline.budget import Budget
-from pipeline.clock import SECOND, Clock, iso
+from pipeline.clock import SECOND, Clock
 from pipeline.config import Config
 from pipeline.deliver import Deliverer
 from pipeline.enrich import Enricher
@@ -262,21 +262,20 @@ class Assembly:
         enricher: Enricher,
         sweeper: Sweeper | None,
     ) -> Lookout:
+        def gap_ended() -> None:
+            door.key_mismatch = False  # if it was that; the next refusal would tell
+            if sweeper:
+                sweeper.ring()
+
         return Lookout(
             name,
             subscriptions,
             enricher.fetcher,
-            heard=lambda: door.last_event_at,
-            gap=lambda source, since: self._missed(source, since, sweeper),
+            webhooks=self._means.outbox.webhooks,
+            gap_ended=gap_ended,
             clock=self._clock,
             log=self._log,
         )
-
-    def _missed(self, source: str, since: int, sweeper: Sweeper | None) -> None:
-        """Ask for what webhooks of a source should have told, which may never come."""
-        self._log.warning("webhooks missed", source=source, since=iso(since))
-        if sweeper:
-            sweeper.request(since)
 
     def _enricher(
         self,

@@ -62,7 +62,7 @@ async def run(config: Config, stop: asyncio.Event, *, clock: Clock | None = None
             if await stages.restore(outbox.ledger, clock):
                 log.warning("restored", reason="each allowance waits one window")
             for name, door in stages.doors.items():
-                door.last_event_at = await outbox.overview.last_received(name)
+                door.last_event_at = (await outbox.webhooks.known(name)).heard_at
             reporter = Reporter(config, outbox, stages, clock)
             await _Daemon(config, outbox, stages, reporter, meters, steps, clock, log).run(stop)
             with suppress(OutboxUnavailable):

@@ -20,9 +20,10 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 from rich.table import Table
 
-from pipeline.client import fetch_status
+from pipeline.client import call, fetch_status
 from pipeline.config import Config, load
 from pipeline.errors import PipelineError
+from pipeline.explain import meaning
 from pipeline.sandbox.configuration import render_config
 from pipeline.sandbox.serve import Sandbox, run_sandbox
 from pipeline.sandbox.settings import SandboxSettings, default_settings
@@ -39,6 +40,9 @@ _STOP = 30.0
 _STUCK = 20.0
 
 _POLL = 0.1
+
+#: Rows that the daemon lists at most.
+_MOST = 1000
 
 
 async def play(out: Console, *, bookings: int, keep: bool) -> bool:
@@ -183,14 +187,11 @@ async def _account(
         msg = "the daemon has stopped answering"
         raise PipelineError(msg)
     out.print(_arrived(roller, stampede, requests))
-    return all(
-        [
-            _say(out, "accepted", status.events, ("duplicates",)),
-            _say(out, "created", status.deliveries, ()),
-            _ended(out, status),
-            _same(out, roller, stampede),
-        ]
-    )
+    accepted = _say(out, "accepted", status.events, ("duplicates",))
+    await _why(out, config, "events", "ignored")
+    created = _say(out, "created", status.deliveries, ())
+    await _why(out, config, "deliveries", "skipped")
+    return all([accepted, created, _ended(out, status), _same(out, roller, stampede)])
 
 
 def _arrived(roller: Any, stampede: Any, requests: Any) -> Table:
@@ -224,6 +225,15 @@ def _say(out: Console, total: str, counts: Mapping[str, int], aside: tuple[str, 
     shown = " + ".join(f"{name} {n}" for name, n in parts.items())
     out.print(f"{_mark(holds)} {total} {counts[total]} = {shown}", soft_wrap=True)
     return holds
+
+
+async def _why(out: Console, config: Config, what: str, state: str) -> None:
+    """Say in plain words why nothing came of some, the most frequent reason first."""
+    body = await call(config.server, "GET", f"/api/{what}?state={state}&limit={_MOST}")
+    reasons = Counter(one["reason"] for one in msgspec.json.decode(body or b"[]"))
+    more = " or more" if reasons.total() == _MOST else ""
+    for reason, n in reasons.most_common():
+        out.print(f"    {n}{more} {state}, {reason}: {meaning(reason)}", soft_wrap=True)
 
 
 def _ended(out: Console, status: Status) -> bool:

@@ -108,8 +108,8 @@ _HELP = {
         "ROLLER names no booking in a message of redeemed tickets, and knows none that has these."
     ),
     "no booking": (
-        "No booking of this customer ever came, so nobody was told of them: whoever signs a waiver "
-        "is a customer at ROLLER too."
+        "No booking of this customer had come, so nobody was told of them yet: ROLLER tells of a "
+        "guest before their first booking, and of whoever signs a waiver."
     ),
     "the guest was deleted at ROLLER": (
         "What was known of the guest here is erased, and nothing more is sent of them. What was "
@@ -130,6 +130,9 @@ _WAITS = {
     "no booking with this ticket is known yet": (
         "The booking's own message may come later than that of its tickets; in the end ROLLER is "
         "asked."
+    ),
+    "so many tickets have been looked for": (
+        "ROLLER is asked which bookings its tickets are of, for some of them in each try."
     ),
     "the source does not know the customer any more": (
         "A guest who is deleted is changed for the last time. One answer is no proof of that, so "
@@ -191,14 +194,14 @@ def explain_event(story: EventStory, status: Status, now: datetime) -> list[str]
             made = [one["id"] for one in row.get("deliveries", ())]
             rest = f"{_join(made)} came of it." if made else "nothing is owed for it."
             said.append(f"It is done: {row['reason'] + '; ' if row['reason'] else ''}{rest}")
-            said.append(_help(row["reason"]))
+            said.append(meaning(row["reason"]))
         case "parked":
             said.append(f"It is parked, and a person must look: {row['reason']}.")
-            said.append(_help(row["reason"]))
+            said.append(meaning(row["reason"]))
             said.append(f"When it can work: `pipeline events retry {row['id']}`.")
         case _:
             said.append(f"It is ignored: {row['reason']}.")
-            said.append(_help(row["reason"]))
+            said.append(meaning(row["reason"]))
     return [one for one in said if one]
 
 
@@ -218,9 +221,9 @@ def explain_delivery(story: DeliveryStory, status: Status, now: datetime) -> lis
         case "superseded":
             said.append(f"Something newer took its place {since}: {row['superseded_by']}.")
         case "skipped":
-            said += [f"Nothing is sent for it: {reason}.", _help(reason)]
+            said += [f"Nothing is sent for it: {reason}.", meaning(reason)]
         case "parked":
-            said += [f"It is parked, and a person must look: {reason}.", _help(reason)]
+            said += [f"It is parked, and a person must look: {reason}.", meaning(reason)]
             said.append(_way_out(row))
         case "dropped":
             said += [f"It was let go {since}: {reason}.", _of_dropped(row)]
@@ -237,6 +240,8 @@ def _waiting_event(story: EventStory, status: Status, now: datetime) -> str:
         return f"It waits, and no daemon is running.{tried}"
     if peer is not None and peer.state not in {"up", "key_mismatch"}:
         why = f" ({peer.last_error})" if peer.last_error else ""
+        if row["reason"] == peer.last_error and not row["attempts"]:
+            tried = ""  # nothing but that trouble, once more
         return (
             f"It waits until ROLLER can be asked: {row['source']} is {peer.state}{why}. "
             f"That is tried again by itself.{tried}"
@@ -322,7 +327,7 @@ def _of_dropped(row: Row) -> str:
             "as registered and is not registered again; else a newer event of it is sent all the "
             "same."
         )
-    return _help(row["reason"])
+    return meaning(row["reason"])
 
 
 def _allowance(name: str, budget: BudgetStatus, priority: int, before: Load) -> str:
@@ -367,7 +372,8 @@ def _last_attempt(row: Row, now: datetime) -> str:
     return f"Its last request, {request}, {answer}{note}."
 
 
-def _help(reason: str | None) -> str:
+def meaning(reason: str | None) -> str:
+    """Say in a sentence or two what a reason means; nothing where it speaks for itself."""
     return next((text for start, text in _HELP.items() if (reason or "").startswith(start)), "")
 
 

@@ -4,6 +4,7 @@ A part of the stage enrich. What such a message says of people is read once and 
 body only ids and dates stay.
 """
 
+import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 
@@ -23,9 +24,12 @@ NOTICED = frozenset({Kind.CUSTOMER, Kind.REDEMPTION, Kind.SIGNED_WAIVER})
 #: A booking's message may come after that of its tickets.
 _TRIES_FOR_A_BOOKING = 6
 
-#: Tickets of one message that are asked for at most: each is a call, and calls are counted by the
-#: month. What is found for one has its booking's others.
+#: Tickets of one message that are asked for in one try, which its lease would else not last for.
+#: What is found for one has its booking's others.
 _MOST_SEARCHES = 5
+
+#: How far a message is whose other tickets a later try asks for, as the reason why it waits.
+_SEARCHED = re.compile(r"so many tickets have been looked for: ([0-9]+) of [0-9]+")
 
 #: Seconds until a guest is asked for again whom the source has no more: one 404 is no proof.
 _BEFORE_BELIEVING = 300.0
@@ -180,18 +184,40 @@ class Heeder:
         missing = [ticket for ticket in tickets if ticket not in found]
         if missing and event.attempts + 1 < _TRIES_FOR_A_BOOKING:
             raise NotYet("no booking with this ticket is known yet")
-        for ticket in missing[:_MOST_SEARCHES]:
-            # Whatever was found for the one before may have this one too.
-            found |= await self._outbox.visits.of_tickets(self._name, [ticket])
-            if ticket not in found and (booking := await self._fetcher.booking_of(ticket)):
-                found[ticket] = booking
-                await self._know_booking(event, booking)
+        found |= await self._search(event, tickets)
         came: dict[str, int] = {}
         for one in redeemed:
             if booking := found.get(one.ticket):
                 at = event.as_of if one.at is None else one.at
                 came[booking] = min(at, came.get(booking, at))
         return came
+
+    async def _search(self, event: Event, tickets: Sequence[str]) -> Mapping[str, str]:
+        """Ask for the bookings of those tickets that are not known, and give what is known then.
+
+        Raises NotYet when others are left to a later try.
+        """
+        begun = _SEARCHED.fullmatch(event.reason or "")
+        asked = 0
+        for place in range(int(begun[1]) if begun else 0, len(tickets)):
+            ticket = tickets[place]
+            # Whatever was found for the one before may have this one too.
+            if await self._outbox.visits.of_tickets(self._name, [ticket]):
+                continue
+            if asked == _MOST_SEARCHES:
+                raise NotYet(f"so many tickets have been looked for: {place} of {len(tickets)}")
+            asked += 1
+            if booking := await self._fetcher.booking_of(ticket):
+                await self._know_ticket(event, booking, ticket)
+        return await self._outbox.visits.of_tickets(self._name, tickets)
+
+    async def _know_ticket(self, event: Event, booking: str, ticket: str) -> None:
+        """Learn that a ticket is of a booking, also where that had told of no tickets."""
+        if await self._know_booking(event, booking):
+            known = await self._outbox.facts.booking(self._name, booking)
+            if known is not None:
+                its = msgspec.structs.replace(known.booking, tickets=(ticket,))
+                await self._outbox.visits.learn_booking(event, its, as_of=known.occurred_at)
 
     async def _know_booking(self, event: Event, booking: str) -> bool:
         """Learn a booking and its guest where they are not known, or not any more."""

@@ -1,7 +1,9 @@
 """Says how a running daemon is doing."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
+
+import msgspec
 
 from pipeline.assembly import Stages
 from pipeline.clock import Clock, iso
@@ -10,8 +12,8 @@ from pipeline.deliver import Deliverer
 from pipeline.estimate import Load, Pace, load, seconds
 from pipeline.lane import LaneState
 from pipeline.model import Origin
-from pipeline.outbox import Note, Outbox, Sweeps
-from pipeline.runs import run_status, unread
+from pipeline.outbox import Note, Outbox, RunState
+from pipeline.runs import halted, history
 from pipeline.status import (
     BudgetStatus,
     DestinationStatus,
@@ -20,7 +22,6 @@ from pipeline.status import (
     calls_this_month,
     differences,
     oldest_waiting,
-    some_of,
     tally,
 )
 
@@ -52,11 +53,13 @@ class Reporter:
         sums, due = tally(await overview.counts()), await overview.due(now=self._clock.now())
         blockers, notes = self.blockers(), await self._stages.notebook.read()
         sources = {name: await self._source(name, notes) for name in self._stages.doors}
+        stopped = list(halted(sources))
+        stopped += await self._no_room(stopped)
         return Status(
             running=True,
             started_at=iso(self._started_at),
             ready=not blockers,
-            reasons=(*blockers, *self._troubles(), *_halted(sources)),
+            reasons=(*blockers, *self._troubles(), *stopped),
             events=sums.events,
             deliveries=sums.deliveries,
             oldest_waiting_s=await oldest_waiting(overview, self._clock),
@@ -81,7 +84,8 @@ class Reporter:
             if lane.state is not LaneState.UP
         ]
         found += [
-            f"sources.{name}: webhooks come with a key that is not webhook_key"
+            f"sources.{name}: webhooks come with a key that is not webhook_key: "
+            f"`pipeline webhooks register` has ROLLER send that, or set the key that it sends"
             for name, door in self._stages.doors.items()
             if door.key_mismatch
         ]
@@ -99,46 +103,33 @@ class Reporter:
         lookout = self._stages.lookouts.get(name)
         return SourceStatus(
             state=state,
-            last_event_at=iso(door.last_event_at),
             webhook=str(lookout.state) if lookout else "unknown",
             webhook_note=lookout.note if lookout else None,
             last_error=lane.last_error,
             calls_this_month=calls_this_month(notes, name, now=self._clock.now()),
             drift=differences(notes, name),
-            **await _runs(self._outbox.sweeps, name),
+            **await self._history(name),
         )
 
+    async def _history(self, name: str) -> dict[str, Any]:
+        """Tell what the outbox tells, and for what the runs of a source wait."""
+        known = await self._outbox.webhooks.known(name)
+        found = await history(self._outbox.sweeps, known, name)
+        sweeper = self._stages.sweepers.get(name)
+        if sweeper and (why := await sweeper.room.crowd(name)):
+            for origin in (Origin.RECONCILE.value, Origin.BACKFILL.value):
+                run = found[origin]
+                if run and run.state == RunState.RUNNING.value and not run.dry_run:
+                    found[origin] = msgspec.structs.replace(run, waits=why)
+        return found
 
-#: What does not go on just now does so by itself, and needs nobody to ask for it again.
-_HALTED = {"waiting": "goes on by itself later", "failed": "failed"}
-
-
-def _halted(sources: Mapping[str, SourceStatus]) -> list[str]:
-    """Tell which reconciliations and backfills do not go on, or have left something out."""
-    found = [
-        f"sources.{name}: {run.origin} {_HALTED[run.state]}: {run.reason}"
-        for name, source in sources.items()
-        for run in (source.reconcile, source.backfill)
-        if run and run.reason
-    ]
-    return found + [
-        f"sources.{name}: {one}"
-        for name, source in sources.items()
-        for one in some_of(source.unread)
-    ]
-
-
-async def _runs(sweeps: Sweeps, source: str) -> dict[str, Any]:
-    """Tell of the newest reconciliation and backfill of a source."""
-    done = await sweeps.newest(source, Origin.RECONCILE, done=True)
-    found: dict[str, Any] = {
-        "last_reconcile_at": iso(done.updated_at) if done else None,
-        "unread": unread(await sweeps.parts(source)),
-    }
-    for origin in (Origin.RECONCILE, Origin.BACKFILL):
-        run = await sweeps.newest(source, origin)
-        found[origin.value] = run and run_status(run)
-    return found
+    async def _no_room(self, told: Sequence[str]) -> list[str]:
+        """Tell why what is found by looking would not be taken in, unless a run tells it."""
+        for sweeper in self._stages.sweepers.values():
+            why = await sweeper.room.lack()
+            if why and not any(why in one for one in told):
+                return [f"reconciliation and backfill take in nothing: {why}"]
+        return []
 
 
 def _destination(deliverer: Deliverer, waiting: int, due: Load) -> DestinationStatus:

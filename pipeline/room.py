@@ -44,18 +44,23 @@ class Room:
         except OSError as exc:
             return f"the room on the disk of {self._path.name} cannot be told: {exc.strerror}"
         if free < _LEAST_FREE:
-            return f"less than 1 GiB is free on the disk of {self._path.name}"
+            return f"less than 1 GiB is free on the disk of {self._path.name}: make room there"
         unfinished = tally(await self._overview.counts()).unfinished
         if unfinished >= self._most:
-            return f"{unfinished} events and deliveries wait, half of outbox.max_waiting"
+            return (
+                f"{unfinished} events and deliveries wait, half of outbox.max_waiting: it goes on "
+                "once fewer do"
+            )
         return None
 
-    async def is_crowded(self, source: str) -> bool:
-        """Tell whether so much of a source waits to be enriched that more had better come later."""
+    async def crowd(self, source: str) -> str | None:
+        """Say in words that so much waits to be enriched that more had better come later."""
         counts = await self._overview.counts()
         waiting = sum(
             one.n
             for one in counts
             if one.what == "event" and one.owner == source and one.state in _OPEN
         )
-        return waiting >= _MOST_WAITING
+        if waiting < _MOST_WAITING:
+            return None
+        return f"{waiting} of its events, which are taken up first"

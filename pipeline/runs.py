@@ -1,13 +1,18 @@
-"""Shows people how far a reconciliation or a backfill is."""
+"""Shows people how far a reconciliation or a backfill is, and what is still to be looked for."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 from pipeline.clock import iso
 from pipeline.days import DAY
-from pipeline.outbox import Run, RunState
+from pipeline.model import Origin
+from pipeline.outbox import Gap, KnownWebhooks, Run, Runs, RunState
 from pipeline.reports import Report
 from pipeline.route import reports_of
-from pipeline.status import RunStatus, Unread
+from pipeline.status import GapStatus, RunStatus, SourceStatus, Unread, some_of
+
+#: What does not go on just now does so by itself, and needs nobody to ask for it again.
+_HALTED = {"waiting": "goes on by itself later", "failed": "failed"}
 
 _NAMES = {
     Report.WAIVERS: "the signed waivers",
@@ -32,6 +37,52 @@ def unread(parts: Sequence[Run]) -> tuple[Unread, ...]:
             again_at=iso(part.due_at or part.updated_at),
         )
         for part in parts
+    )
+
+
+async def history(runs: Runs, known: KnownWebhooks, source: str) -> dict[str, Any]:
+    """Give those fields of a source's status that the outbox tells by itself."""
+    done = await runs.newest(source, Origin.RECONCILE, done=True)
+    found: dict[str, Any] = {
+        "last_event_at": iso(known.heard_at),
+        "last_reconcile_at": iso(done.updated_at) if done else None,
+        "gap": known.gap and await _gap_status(runs, known.gap),
+        "unread": unread(await runs.parts(source)),
+    }
+    for origin in (Origin.RECONCILE, Origin.BACKFILL):
+        run = await runs.newest(source, origin)
+        found[origin.value] = run and run_status(run)
+    return found
+
+
+def halted(sources: Mapping[str, SourceStatus]) -> Iterator[str]:
+    """Tell which reconciliations and backfills do not go on, or what they have left out."""
+    for name, source in sources.items():
+        gap = source.gap
+        if gap and gap.state == RunState.FAILED.value:
+            yield (
+                f"sources.{name}: webhooks may be missing from {gap.since} to {gap.until}, and "
+                f"what they would have told cannot be read: {gap.reason}. It is tried again a day "
+                f"later, and at once by `pipeline reconcile --since {gap.day}`"
+            )
+        for run in (source.reconcile, source.backfill):
+            is_told = gap and run and gap.run == run.id and run.state == RunState.FAILED.value
+            if run and run.reason and not is_told:
+                yield f"sources.{name}: {run.origin} {_HALTED[run.state]}: {run.reason}"
+        for sentence in some_of(source.unread):
+            yield f"sources.{name}: {sentence}"
+
+
+async def _gap_status(runs: Runs, gap: Gap) -> GapStatus:
+    run = await runs.run(gap.run) if gap.run is not None else None
+    state = "open" if gap.until is None else "waiting"
+    return GapStatus(
+        since=iso(gap.since) or "",
+        until=iso(gap.until),
+        state=run.state.value if run else state,
+        run=gap.run,
+        day=run.asked.since.isoformat() if run else None,
+        reason=run.reason if run else None,
     )
 
 

@@ -43,6 +43,8 @@ class Setback:
         self._clock = clock
         self._log = log
         self._failures = 0
+        #: Why the source is left alone.
+        self.why = ""
         #: By the boot clock: until then nothing is asked.
         self._resume_at = 0
 
@@ -86,8 +88,10 @@ class Setback:
             run = await self._leave(run, exc.reason, zone, forbidden=forbidden)
         self._failures += not forbidden
         after = exc.after if isinstance(exc, Retry) else None
-        needs_time = after is not None or self._failures >= _IN_A_ROW
-        return run, self.leave_alone(after) if needs_time else None
+        if after is None and self._failures < _IN_A_ROW:
+            return run, None
+        self.why = exc.reason
+        return run, self.leave_alone(after)
 
     async def _leave(self, run: Run, reason: str, zone: ZoneInfo, *, forbidden: bool) -> Run:
         part = _replace(
@@ -120,6 +124,7 @@ class Setback:
 
     async def halt(self, run: Run, state: RunState, reason: str) -> Run:
         """Note that a run waits or has failed, and say so once."""
+        self.why = reason
         if (run.state, run.reason) != (state, reason):
             self._log.warning(str(state), errand=self._name, reason=reason)
         run = _replace(run, state=state, reason=reason)

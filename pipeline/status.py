@@ -103,6 +103,8 @@ class RunStatus(Struct, frozen=True, kw_only=True):
     reason: str | None
     #: The day that is read next, while it goes on.
     day: str
+    #: What it lets go before it, while it goes on.
+    waits: str | None = None
     #: How much of it is done, from 0 to 1.
     done: float
     seen: int
@@ -116,6 +118,20 @@ class RunStatus(Struct, frozen=True, kw_only=True):
     unread: tuple[Unread, ...] = ()
 
 
+class GapStatus(Struct, frozen=True, kw_only=True):
+    """A stretch of time whose webhooks may never come."""
+
+    since: str
+    #: None while it goes on.
+    until: str | None
+    #: open; waiting, until there is a run that looks for what is missing; or as that run is.
+    state: str
+    #: The run, and the first day that it reads.
+    run: int | None = None
+    day: str | None = None
+    reason: str | None = None
+
+
 class SourceStatus(Struct, frozen=True, kw_only=True):
     """How a source is doing."""
 
@@ -125,6 +141,8 @@ class SourceStatus(Struct, frozen=True, kw_only=True):
     webhook: str = "unknown"
     #: What was found at the last look, where all was not well.
     webhook_note: str | None = None
+    #: What webhooks have left out, as far as that has not been read since.
+    gap: GapStatus | None = None
     #: When a reconciliation came to its end last.
     last_reconcile_at: str | None = None
     #: The newest of each.

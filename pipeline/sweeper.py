@@ -17,7 +17,7 @@ from pipeline.errors import Failure, LaneFailure, PipelineError, Throttled
 from pipeline.fetch import Fetcher
 from pipeline.means import Means
 from pipeline.model import Origin
-from pipeline.outbox import Asked, Run, RunState
+from pipeline.outbox import Asked, Gap, Run, RunState
 from pipeline.reports import Report
 from pipeline.room import Room
 from pipeline.setback import LONGEST, Setback
@@ -77,16 +77,16 @@ class Sweeper:
         self.ring: Callable[[], None] = lambda: None
         self._sweep = sweep
         self._daily = daily
-        self._room = room
+        self.room = room
         self._fetcher = fetcher
         self._setback = Setback(self.name, sweep, means.outbox.sweeps, means.clock, means.log)
         self._gatherer = means.gatherer
         self._sweeps = means.outbox.sweeps
+        self._webhooks = means.outbox.webhooks
         self._clock = means.clock
         self._taken_in = taken_in
         self._started_at = self._clock.now()
         self._may_ask = False
-        self._gap: int | None = None
 
     @property
     def spent(self) -> int:
@@ -100,8 +100,10 @@ class Sweeper:
         zone = await self._zone()
         while True:
             if rest := self._setback.rest:
-                return rest  # whoever rings does not end a pause that ROLLER has asked for
-            await self._begin_gap(zone)
+                # Whoever rings does not end a pause that ROLLER has asked for.
+                await self._sweeps.hold(self.source, self._setback.why, now=self._clock.now())
+                return rest
+            await self._begin_gap()
             await self._begin_daily(zone)
             run = await self._sweeps.unfinished(
                 self.source, now=self._clock.now(), patience=round(LONGEST * SECOND)
@@ -109,10 +111,12 @@ class Sweeper:
             if run is None:
                 break
             takes_in = not run.asked.dry_run and run.place.report is not Report.WAIVERS
-            if takes_in and await self._room.is_crowded(self.source):
+            if takes_in and await self.room.crowd(self.source):
                 return _CROWDED
-            _, pause = await self._step(run, zone)
+            run, pause = await self._step(run, zone)
             if pause is not None:
+                why = run.reason or self._setback.why
+                await self._sweeps.hold(self.source, why, now=self._clock.now())
                 return pause
         now = self._clock.now()
         due = await self._sweeps.next_due(self.source)
@@ -120,11 +124,6 @@ class Sweeper:
         if self._daily is not None:
             dues.append(next_at(self._daily, zone, now=now))
         return max(min(dues) - now, 0) / SECOND if dues else _NEVER
-
-    def request(self, since: int) -> None:
-        """Reconcile from this moment on, in microseconds: there may be a gap."""
-        self._gap = since if self._gap is None else min(self._gap, since)
-        self.ring()
 
     async def begin(
         self,
@@ -137,13 +136,15 @@ class Sweeper:
     ) -> Run:
         """Have a run made, or go on with one that was asked for in the same way.
 
-        Raises Wrong when such a run makes no sense.
+        A gap that it covers is filled by it. Raises Wrong when such a run makes no sense.
         """
         asked = await self.plan(
             origin, since=since, until=until, guests_only=guests_only, dry_run=dry_run
         )
         run = await self._same(asked, until) or await self._sweep.begin(asked, await self._today())
         await self._sweeps.hasten(self.source)
+        if (gap := await self._gap()) and await self._covers(run.asked, gap):
+            await self._webhooks.hand_over(self.source, run.id)
         self.ring()
         return run
 
@@ -221,7 +222,7 @@ class Sweeper:
 
     async def _step(self, run: Run, zone: ZoneInfo) -> tuple[Run, float | None]:
         """Go a page further; give the pause that the source needs if it cannot be asked."""
-        if not run.asked.dry_run and (why := await self._room.lack()):
+        if not run.asked.dry_run and (why := await self.room.lack()):
             return await self._setback.halt(run, RunState.WAITING, why), _NO_ROOM
         is_first = run.place.report is Report.WAIVERS
         if not is_first and (parts := await self._sweep.route.lacking(run.asked)):
@@ -242,14 +243,37 @@ class Sweeper:
             self._taken_in()
         return run, None
 
-    async def _begin_gap(self, zone: ZoneInfo) -> None:
-        """Begin the run that a gap wants; were it lost in a crash, the next daily one would do."""
-        if self._gap is None:
+    async def _gap(self) -> Gap | None:
+        """Give the gap that is over, and not filled yet."""
+        gap = (await self._webhooks.known(self.source)).gap
+        return gap if gap and gap.until is not None else None
+
+    async def _covers(self, asked: Asked, gap: Gap) -> bool:
+        """Tell whether a run takes in what was missed in a gap."""
+        if asked.origin is not Origin.RECONCILE or asked.dry_run:
+            return False
+        last = day_of(gap.until or gap.since, await self._zone())
+        return asked.since <= await self._first_day(gap) and asked.until >= last
+
+    async def _first_day(self, gap: Gap) -> date:
+        """Give the day from which on a gap is to be read: not what has been read whole since."""
+        zone = await self._zone()
+        read = await self._sweeps.watermark(self.source) or _FIRST_DAY
+        day = max(day_of(gap.since, zone), read, _FIRST_DAY)
+        return min(day, day_of(self._clock.now(), zone))
+
+    async def _begin_gap(self) -> None:
+        """Begin the run that a gap wants, and another one a day after it has failed."""
+        gap = await self._gap()
+        if gap is None:
             return
-        since = day_of(self._gap, zone)
-        today = day_of(self._clock.now(), zone)
-        await self.begin(Origin.RECONCILE, since=min(max(since, _FIRST_DAY), today))
-        self._gap = None
+        if gap.run is not None:
+            run = await self._sweeps.run(gap.run)
+            rest = self._clock.now() - round(DAY.total_seconds() * SECOND)
+            if run and (run.state in _OPEN or run.updated_at > rest):
+                return
+        run = await self.begin(Origin.RECONCILE, since=await self._first_day(gap))
+        await self._webhooks.hand_over(self.source, run.id)
 
     async def _begin_daily(self, zone: ZoneInfo) -> None:
         """Begin the run of the day when its hour has come, or was missed."""
@@ -287,7 +311,7 @@ class Sweeper:
         The first event has the venue asked for, so a start leaves it to that.
         """
         may_ask, self._may_ask = self._may_ask, True
-        if may_ask or self._gap is not None or await self._gatherer.timezone(self.source):
+        if may_ask or await self._gap() or await self._gatherer.timezone(self.source):
             return True
         return await self._sweeps.next_due(self.source) is not None
 

@@ -52,7 +52,7 @@ def _restore(options: argparse.Namespace) -> int:
     if kept:
         _say(f"What was there is kept as {kept}, its -wal folded in.")
         _say("It holds guests' details: delete it when it is not needed any more.")
-    _say("What ROLLER sent after the backup is not in it.")
+    _say("What ROLLER sent after the backup is not in it: `pipeline reconcile` asks for that anew.")
     return 0
 
 

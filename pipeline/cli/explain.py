@@ -55,7 +55,8 @@ def _explain(options: argparse.Namespace) -> int:
     stories = asyncio.run(_stories(config, options.id.strip(), status))
     if status.started_at is None:
         for reason in status.reasons:
-            complain(f"Read from the outbox: {reason}")
+            if not reason.startswith("sources."):  # which is for `status` to tell
+                complain(f"Read from the outbox: {reason}")
     if options.json:
         print_json(stories)
         return 0

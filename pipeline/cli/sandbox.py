@@ -3,12 +3,13 @@
 import argparse
 import asyncio
 import sys
+from urllib.parse import urlsplit
 
 from pipeline.cli.common import Commands, add_command, complain
 from pipeline.errors import PipelineError
 from pipeline.sandbox.configuration import render_config
-from pipeline.sandbox.serve import Address, run_sandbox
-from pipeline.sandbox.settings import default_settings
+from pipeline.sandbox.serve import Address, Sandbox, run_sandbox
+from pipeline.sandbox.settings import DEFAULT_WEBHOOK, SandboxSettings, default_settings
 
 _ABOUT = """\
 Runs simulated APIs of ROLLER and Stampede until Ctrl-C, and prints a configuration that fits.
@@ -51,11 +52,19 @@ def _sandbox(options: argparse.Namespace) -> int:
 async def _serve(roller: Address, stampede: Address) -> None:
     settings = default_settings(everything=True)
     async with run_sandbox(settings, roller=roller, stampede=stampede) as sandbox:
-        text = render_config(settings, sandbox, outbox="sandbox.db")
+        text = printed(settings, sandbox)
         sys.stdout.write(f"# A configuration that fits: save it as config.toml.\n{text}\n")
         sys.stdout.flush()
         complain(f"ROLLER at {sandbox.roller}, Stampede at {sandbox.stampede}; Ctrl-C ends.")
         await asyncio.Event().wait()
+
+
+def printed(settings: SandboxSettings, sandbox: Sandbox) -> str:
+    """Write a configuration for a daemon that listens where the sandbox sends its webhooks."""
+    listen = urlsplit(DEFAULT_WEBHOOK).netloc
+    return render_config(
+        settings, sandbox, listen=listen, outbox="sandbox.db", public_url=f"http://{listen}"
+    )
 
 
 def _address(text: str) -> Address:

@@ -18,14 +18,16 @@ from pipeline.cli.common import (
     table,
 )
 from pipeline.client import fetch_status
-from pipeline.clock import SystemClock, span
+from pipeline.clock import Clock, SystemClock, span
 from pipeline.config import Config
 from pipeline.errors import OutboxMissing, PipelineError
-from pipeline.outbox import Note
+from pipeline.outbox import RunState
 from pipeline.outbox.held import is_held
-from pipeline.outbox.sqlite import read_outbox
+from pipeline.outbox.sqlite import Glance, read_outbox
+from pipeline.runs import halted, history
 from pipeline.status import (
     Difference,
+    GapStatus,
     RunStatus,
     SourceStatus,
     Status,
@@ -38,6 +40,9 @@ from pipeline.subscription import WebhookState
 
 #: Counted beside the events, not among them.
 _ASIDE = "duplicates"
+
+#: What is left out without a daemon.
+_UNKNOWN = "How the peers, ROLLER's webhooks and the allowances are, only a running daemon knows."
 
 #: Differences that are listed of a source.
 _SHOWN = 5
@@ -84,43 +89,49 @@ def _was_told(found: Status) -> bool:
 async def _from_file(config: Config, why: str) -> Status:
     """Read what an outbox says whose daemon, if there is one, cannot be asked."""
     reasons, held, clock = [why], is_held(config.outbox.path), SystemClock()
-    notes: Sequence[Note] = ()
     if held:
         reasons.append(
             f"a daemon holds {config.outbox.path} all the same: is server.admin another one than "
             "when it was started?"
         )
+    sums, oldest = tally(()), None
+    sources = dict.fromkeys(config.sources, SourceStatus(state="unknown", last_event_at=None))
     try:
         async with read_outbox(config.outbox.path) as outbox:
             sums = tally(await outbox.overview.counts())
             oldest = await oldest_waiting(outbox.overview, clock)
-            notes = await outbox.noted()
+            sources = await _sources(config, outbox, clock)
             if await outbox.overview.is_restored():
                 reasons.append(
                     "the outbox was put back from a backup: what was sent since is not known, so "
                     "the next start waits one window of each allowance before it sends"
                 )
     except OutboxMissing as exc:
-        sums, oldest = tally(()), None
         reasons.append(str(exc))
     return Status(
         running=held,
         started_at=None,
         ready=False,
-        reasons=tuple(reasons),
+        reasons=(*reasons, *halted(sources)),
         events=sums.events,
         deliveries=sums.deliveries,
         oldest_waiting_s=oldest,
-        sources={
-            name: SourceStatus(
-                state="unknown",
-                last_event_at=None,
-                calls_this_month=calls_this_month(notes, name, now=clock.now()),
-                drift=differences(notes, name),
-            )
-            for name in config.sources
-        },
+        sources=sources,
     )
+
+
+async def _sources(config: Config, outbox: Glance, clock: Clock) -> dict[str, SourceStatus]:
+    """Tell of each source what its outbox knows; how it is now, only a daemon finds out."""
+    notes = await outbox.noted()
+    return {
+        name: SourceStatus(
+            state="unknown",
+            calls_this_month=calls_this_month(notes, name, now=clock.now()),
+            drift=differences(notes, name),
+            **await history(outbox.runs, await outbox.webhooks(name), name),
+        )
+        for name in config.sources
+    }
 
 
 def _print(out: Console, found: Status) -> None:
@@ -138,7 +149,23 @@ def _print(out: Console, found: Status) -> None:
     if found.destinations or found.sources:
         out.print(_peers(found))
     for name, source in found.sources.items():
+        _print_gap(out, name, source.gap, is_running=_was_told(found))
         _print_drift(out, name, source.drift)
+    if not _was_told(found):
+        out.print(_UNKNOWN, soft_wrap=True)
+
+
+def _print_gap(out: Console, name: str, gap: GapStatus | None, *, is_running: bool) -> None:
+    """Say that webhooks are missing, and who sees to it; of a run that failed `reasons` tells."""
+    if gap is None or gap.state == RunState.FAILED.value:
+        return
+    if gap.until is None:
+        times, what = f"since {gap.since}", "once all come again, ROLLER is asked for what changed"
+    else:
+        times, what = f"from {gap.since} to {gap.until}", "ROLLER is asked for what changed"
+        what += "" if is_running else " once the daemon runs"
+    told = f"{escape(name)}: webhooks may be missing {times}: {what}."
+    out.print(f"[yellow]![/] {told}", soft_wrap=True)
 
 
 def _print_drift(out: Console, name: str, drift: Sequence[Difference]) -> None:
@@ -148,7 +175,7 @@ def _print_drift(out: Console, name: str, drift: Sequence[Difference]) -> None:
     out.print(f"[yellow]{escape(name)}[/]: {known}", soft_wrap=True)
     for one in drift[:_SHOWN]:
         since, last = ((at or "")[:10] for at in (one.first_seen, one.last_seen))
-        times = f"{one.count:,} times from {since} to {last}"
+        times = f"{one.count:,} times from {since} to {last}" if one.count > 1 else f"once, {last}"
         out.print(f"  {escape(str(one))}: {times}", soft_wrap=True)
     if len(drift) > _SHOWN:
         out.print(f"  and {len(drift) - _SHOWN} more: see --json")
@@ -173,25 +200,31 @@ def _equation(counts: Mapping[str, int], total: str) -> str:
 def _peers(found: Status) -> Table:
     shown = table("peer", "state", "waiting", "allowance used", "")
     for name, one in found.destinations.items():
-        spent = f"{one.budget.used} of {one.budget.allowed} in {span(one.budget.per_s)}"
+        # More than all there is, where a 429 has made that less, or a restore counts it twice.
+        used = min(one.budget.used, one.budget.allowed)
+        spent = f"{used} of {one.budget.allowed} in {span(one.budget.per_s)}"
         if one.budget.allowed < one.budget.requests:
             spent += f" (instead of {one.budget.requests}, after a 429)"
         eta = f"done in about {span(one.eta_s)}" if one.eta_s else ""
         shown.add_row(name, _state(one.state), f"{one.waiting:,}", spent, eta)
     for name, source in found.sources.items():
-        heard = (source.last_event_at or "none since the start").removesuffix("Z").split(".")[0]
+        heard = (source.last_event_at or "none yet").removesuffix("Z").split(".")[0]
         calls = f"{source.calls_this_month:,} calls this month"
-        last = f"webhook {source.webhook}, last event: {heard}" if _was_told(found) else ""
+        webhook = f"webhook {source.webhook}, " if _was_told(found) else ""
+        last = f"{webhook}last event: {heard}"
         shown.add_row(name, _state(source.state), "", calls, last)
         for run in (source.reconcile, source.backfill):
             if run is not None:
-                shown.add_row("", "", "", "", _run(run))
+                shown.add_row("", "", "", "", _run(run, is_running=_was_told(found)))
     return shown
 
 
-def _run(run: RunStatus) -> str:
+def _run(run: RunStatus, *, is_running: bool) -> str:
     """Tell how far a reconciliation or a backfill is."""
-    how = "done" if run.state == "done" else f"{run.state} at {run.day}"
+    how = "done" if run.state == RunState.DONE.value else f"{run.state} at {run.day}"
+    if run.state == RunState.RUNNING.value and not is_running:
+        how = f"goes on at {run.day} with the daemon"
+    how += f", behind {run.waits}" if run.waits else ""
     why = f": {escape(run.reason)}" if run.reason else ""
     return f"{run.origin} {run.since} to {run.until} {how}{why}, {run.taken_in:,} taken in"
 

@@ -50,6 +50,7 @@ _ABOUT = """\
 Asks ROLLER's Reporting API which bookings and guests were modified, day by day, and takes in what
 no webhook has told. The daemon does this by itself, once a day at the hour that `reconcile` says;
 it begins with the last day that was read whole, and so does this. What is known is left alone.
+With reconcile = "off" it reads only what webhooks that were off or missing have left out.
 
   pipeline reconcile --dry-run                only count what would be taken in
   pipeline reconcile --since 2026-11-01       from that day on, as the venue has it
@@ -151,7 +152,8 @@ def _complaints(report: Report) -> Iterator[str]:
         if run.state == RunState.FAILED.value:
             yield f"{run.source}: failed: {run.reason}"
         elif run.state != RunState.DONE.value:
-            yield f"{run.source}: not done yet: {run.reason}; {goes_on}"
+            why = f": {run.reason}" if run.reason else ""
+            yield f"{run.source}: not done yet{why}; {goes_on}"
         for sentence in some_of(run.unread):
             yield f"{run.source}: {sentence}; {goes_on}"
 

@@ -25,10 +25,13 @@ from pipeline.cli.common import (
 )
 from pipeline.cli.peers import Peers, at_once, open_peers
 from pipeline.client import call
+from pipeline.clock import iso
 from pipeline.config import Config
 from pipeline.errors import Failure, PipelineError, Reject, Unreachable
+from pipeline.lookout import Missed
+from pipeline.outbox.sqlite import open_webhooks
 from pipeline.plugin import Source
-from pipeline.subscription import Look, Subscription, Subscriptions, WebhookState, Whose
+from pipeline.subscription import Look, Mend, Subscription, Subscriptions, WebhookState, Whose
 
 _T = TypeVar("_T")
 
@@ -38,7 +41,8 @@ _LIST = "Shows all webhooks that ROLLER has for each source, with a warning of w
 _REGISTER = """\
 Has ROLLER send bookings, customers, redemptions and signed waivers to public_url/webhooks/SOURCE,
 with the first webhook_key. Where that is so, nothing is done; one of ours that differs or is
-switched off is set right. The running daemon does that last by itself, within the hour.
+switched off is set right, and what it may have missed is asked for by the daemon, once it runs. One
+that is switched off or missing the running daemon sets right by itself, within the hour.
 
 To change the key without losing a message: webhook_key = [NEW, OLD], restart the daemon, register,
 take OLD out, restart.
@@ -169,7 +173,10 @@ def _print(out: Console, listing: Listing) -> None:
             on = "yes" if one.enabled else "no"
             row = (name, str(one.id), one.url, on, _WHOSE[one.whose], what)
             shown.add_row(*map(escape, row))
-    out.print(shown if shown.rows else "There are no webhooks.")
+    if shown.rows:
+        out.print(shown)
+    elif not listing.problems:
+        out.print("There are no webhooks.")
     for name, source in listing.sources.items():
         if source.note:
             told = f"{name}: {source.state}: {source.note}"
@@ -191,22 +198,63 @@ async def _register_one(desk: _Desk, name: str) -> None:
     """Look, and do the one thing that is lacking; Failure when that cannot be."""
     address = _of(desk.peers.sources[name]).address(desk.options.url)
     look = await desk.ask(name, lambda one: one.look(address))
-    out = console()
-    if (mend := look.mend) is not None:
-        done = await desk.ask(name, lambda one: one.mend(mend))
-        what = "registered" if mend.webhook is None else f"set webhook {mend.webhook} right:"
-        number = f" webhook {done.webhook}," if mend.webhook is None else ""
-        told = f"{name}: {what}{number} ROLLER sends to {address}"
-        out.print(escape(told), soft_wrap=True)
-        if done.note:
-            complain(f"warning: {name}: {done.note}")
+    if look.mend is not None:
+        await _set_right(desk, name, look, look.mend)
     elif look.state is WebhookState.REGISTERED:
-        told = f"{name}: ROLLER sends to {address}, nothing had to be done"
-        out.print(escape(told), soft_wrap=True)
+        _say(f"{name}: ROLLER sends to {address}, nothing had to be done")
     else:
         raise Reject(look.note or "")
     _warn(name, look)
     await _have_it_seen(desk, name)
+
+
+async def _set_right(desk: _Desk, name: str, look: Look, mend: Mend) -> None:
+    """Do what is lacking, and have read what was missed meanwhile."""
+    since = None
+    if look.state is not WebhookState.REGISTERED:
+        since = await _note_the_gap(desk, name)
+    done = await desk.ask(name, lambda one: one.mend(mend))
+    if mend.webhook is None:
+        _say(f"{name}: registered webhook {done.webhook}, ROLLER sends to {mend.url}")
+    else:
+        _say(f"{name}: set webhook {mend.webhook} right: ROLLER sends to {mend.url}")
+    if since:
+        when = "" if desk.peers.is_running else " once the daemon runs"
+        told = f"ROLLER is asked for what changed since {since}{when}: see `pipeline status`"
+        _say(f"{name}: {told}")
+    if done.note:
+        complain(f"warning: {name}: {done.note}")
+
+
+async def _note_the_gap(desk: _Desk, name: str) -> str | None:
+    """Have it kept that webhooks may be missing, before nobody can see it any more; give the time.
+
+    The daemon, or its next start, asks ROLLER for what they would have told since.
+    """
+    try:
+        return await _missed(desk, name)
+    except (PipelineError, OSError, msgspec.DecodeError) as exc:
+        complain(f"warning: {name}: that webhooks may be missing could not be noted: {exc}")
+        complain("  `pipeline reconcile` asks ROLLER for what they would have told.")
+        return None
+
+
+async def _missed(desk: _Desk, name: str) -> str | None:
+    """Have it kept by whoever has the outbox."""
+    path = desk.config.outbox.path
+    if desk.peers.is_running:
+        told = await call(desk.config.server, "POST", f"/api/sources/{name}/miss", body={})
+        if told is None:
+            raise PipelineError("the daemon does not answer any more")
+        return msgspec.json.decode(told, type=Missed).since
+    if desk.peers.trouble:
+        raise PipelineError(desk.peers.trouble)
+    if not path.exists():  # so nothing has ever come
+        return None
+    async with open_webhooks(path) as webhooks:
+        await webhooks.miss(name)
+        gap = (await webhooks.known(name)).gap
+    return iso(gap.since) if gap else None
 
 
 async def _have_it_seen(desk: _Desk, name: str) -> None:
@@ -234,7 +282,7 @@ async def _delete(desk: _Desk) -> int:
         return EXIT_FAILED
     if not await desk.ask(name, lambda one: one.delete(desk.options.id)):
         raise Reject(f"{name}: ROLLER has no webhook {desk.options.id} any more")
-    console().print(escape(f"{name}: deleted {told}"), soft_wrap=True)
+    _say(f"{name}: deleted {told}")
     if found and found.whose is Whose.OURS and desk.config.sources[name].public_url:
         key = f"sources.{name}.public_url"
         complain(f"A running daemon makes it anew: take {key} out, and restart the daemon.")
@@ -267,6 +315,10 @@ def _of(source: Source) -> Subscriptions:
     if source.subscriptions is None:
         raise Reject("it has no webhooks that could be asked for")
     return source.subscriptions
+
+
+def _say(text: str) -> None:
+    console().print(escape(text), soft_wrap=True)
 
 
 def _warn(name: str, look: Look) -> None:

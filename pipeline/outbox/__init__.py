@@ -284,6 +284,29 @@ class Count(Struct, frozen=True, kw_only=True):
     n: int
 
 
+class Gap(Struct, frozen=True, kw_only=True):
+    """A stretch of time whose webhooks may never come."""
+
+    since: int
+    #: None while none comes.
+    until: int | None
+    #: The run that looks for what is missing; None before there is one.
+    run: int | None
+
+
+class KnownWebhooks(Struct, frozen=True, kw_only=True):
+    """What is known of a source's webhooks."""
+
+    #: When the newest came.
+    heard_at: int | None = None
+    #: When the source was last seen to send all that is needed, and the ids of the subscriptions by
+    #: which it did.
+    seen_at: int | None = None
+    seen: frozenset[str] = frozenset()
+    #: None when nothing is missing.
+    gap: Gap | None = None
+
+
 class Note(Struct, frozen=True, kw_only=True):
     """Something of a source that is counted for years: requests by month, drift by its name."""
 
@@ -701,9 +724,6 @@ class Overview(Protocol):
     async def is_restored(self) -> bool:
         """Tell whether it was put back from a backup, and no start has spent the allowances yet."""
 
-    async def last_received(self, source: str) -> int | None:
-        """Tell when a source's newest webhook was received; None if it is not among the newest."""
-
 
 class Records(Protocol):
     """What people ask; rows are those of the views."""
@@ -802,7 +822,39 @@ class Products(Protocol):
         """Keep what was fetched, and what it names no more too; tell how many are new or differ."""
 
 
-class Sweeps(Protocol):
+class Webhooks(Protocol):
+    """Whether the webhooks of a source come, and since when some may never do."""
+
+    async def known(self, source: str) -> KnownWebhooks:
+        """Tell what is known of a source's webhooks."""
+
+    async def miss(self, source: str) -> None:
+        """Note that webhooks may be lost until `seen` says otherwise: a gap.
+
+        It begins where all was well last. There is none where none has ever come or been expected.
+        """
+
+    async def seen(self, source: str, webhooks: Collection[str], *, now: int) -> None:
+        """Note by which subscriptions all comes that is needed; a gap ends."""
+
+    async def hand_over(self, source: str, run: int) -> None:
+        """Note which run looks for what a gap has left out: with its success the gap is closed."""
+
+
+class Runs(Protocol):
+    """What has been made of reconciliation and backfill."""
+
+    async def run(self, number: int) -> Run | None:
+        """Give a run."""
+
+    async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
+        """Give the newest run that took in, or that has done so; no part."""
+
+    async def parts(self, source: str) -> Sequence[Run]:
+        """Give what was left unread, the oldest first."""
+
+
+class Sweeps(Runs, Protocol):
     """What reconciliation and backfill need: their runs, and what is known already.
 
     A part is what a run had to leave unread: a run of its own, of one report.
@@ -817,7 +869,8 @@ class Sweeps(Protocol):
         """Note how far a run is.
 
         In the same transaction, of which day all `waivers` have been read with it, and when the
-        allowance for reports is `free_at` again.
+        allowance for reports is `free_at` again. When a run is done, the gap that was handed over
+        to it is closed.
         """
 
     async def leave(self, run: Run, part: Run, *, now: int) -> Run:
@@ -827,9 +880,6 @@ class Sweeps(Protocol):
         left out already is so once.
         """
 
-    async def run(self, number: int) -> Run | None:
-        """Give a run."""
-
     async def unfinished(self, source: str, *, now: int, patience: int) -> Run | None:
         """Give the run of a source that goes on first, of those RUNNING or WAITING and due.
 
@@ -838,17 +888,14 @@ class Sweeps(Protocol):
         was ahead has put it off.
         """
 
+    async def hold(self, source: str, reason: str, *, now: int) -> None:
+        """Note that no run of a source goes on just now, and why: who looks on is to look later."""
+
     async def next_due(self, source: str) -> int | None:
         """Tell when the next unfinished run is due; None when there is none."""
 
-    async def parts(self, source: str) -> Sequence[Run]:
-        """Give what was left unread, the oldest first."""
-
     async def hasten(self, source: str) -> None:
         """Let what was left unread be tried again at once."""
-
-    async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
-        """Give the newest run that took in, or that has done so; no part."""
 
     async def alike(self, source: str, asked: Asked) -> Run | None:
         """Give the newest run that was asked for in the same way, its last day aside."""
@@ -897,6 +944,7 @@ class Outbox(Protocol):
     times: Times
     products: Products
     noted: Noted
+    webhooks: Webhooks
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""

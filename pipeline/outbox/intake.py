@@ -8,14 +8,17 @@ from collections.abc import Collection, Sequence
 from itertools import chain
 
 from pipeline.errors import OutboxUnavailable
-from pipeline.model import Arrival, Receipt
+from pipeline.model import Arrival, Origin, Receipt
 from pipeline.outbox.keys import Key, KnownKeys
 from pipeline.outbox.query import rows
+from pipeline.outbox.webhooks import hear
 from pipeline.outbox.writer import UnitFailed, Writer
 
 #: Rows of the largest statement. There is one for each number of rows up to this, and each is
 #: prepared once: `file.writing` keeps room for them.
 _LARGEST = 64
+
+_WEBHOOK = Origin.WEBHOOK.value
 
 _REPEAT = "UPDATE event SET duplicates = duplicates + 1 WHERE id = ?"
 
@@ -26,7 +29,8 @@ _COUNT = """
     ON CONFLICT DO UPDATE SET n = n + excluded.n
 """
 
-#: A row of the table, in the order of `_insert`; the first four are id, source, key and state.
+#: A row of the table, in the order of `_statement`: id, source, key, state, origin; 11 is when it
+#: was received.
 _Row = tuple[int, str, str, str, str, str, str, int | None, str | None, str | None, str | None, int,
              int, int, bytes]  # fmt: skip
 
@@ -60,6 +64,8 @@ class _Load:
         _insert(connection, [row for row, event in mine if row[0] == event])
         for event in [event for row, event in mine if row[0] != event]:
             rows(connection, _REPEAT, (event,))
+        for source, at in self._heard().items():
+            hear(connection, source, at)
         self._indexed = self._known.tidy(connection)
         return events
 
@@ -79,6 +85,10 @@ class _Load:
         for waiting in self.waiting:
             if not waiting.done():
                 waiting.set_exception(failure)
+
+    def _heard(self) -> dict[str, int]:
+        """Tell when each source's newest webhook came, a repetition too."""
+        return {row[1]: row[11] for row in self.rows if row[4] == _WEBHOOK}
 
     def _ids(self) -> list[int]:
         return [row[0] for row in self.rows]

@@ -4,10 +4,6 @@ from pipeline.model import DeliveryKind
 from pipeline.outbox import Count, Owed
 from pipeline.outbox.file import Readers
 
-#: Events among which a source's newest is looked for. An index would be written with every webhook.
-_NEWEST = 10_000
-
-
 #: How far the counters are off, by a count of all rows.
 DIFFERENCE = """SELECT coalesce(sum(abs(off)), 0) FROM (
                    SELECT sum(n) AS off FROM (
@@ -101,14 +97,3 @@ class SqliteOverview:
         """Tell whether no start has spent the allowances since a restore."""
         row = await self._readers.row("SELECT 1 FROM meta WHERE name = 'restored'")
         return row is not None
-
-    async def last_received(self, source: str) -> int | None:
-        """Tell when a source's newest webhook was received; None if it is not among the newest."""
-        row = await self._readers.row(
-            """SELECT received_at FROM event
-               WHERE id > (SELECT max(id) FROM event) - ? AND +source = ?
-                 AND origin = 'webhook'
-               ORDER BY id DESC LIMIT 1""",
-            (_NEWEST, source),
-        )
-        return None if row is None else int(row[0])

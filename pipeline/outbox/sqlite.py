@@ -18,6 +18,7 @@ from pipeline.outbox import (
     Events,
     Facts,
     Intake,
+    KnownWebhooks,
     Ledger,
     Note,
     Noted,
@@ -26,10 +27,12 @@ from pipeline.outbox import (
     Products,
     Records,
     Repair,
+    Runs,
     Sweeps,
     Times,
     Unconfigured,
     Visits,
+    Webhooks,
 )
 from pipeline.outbox.connection import Connect, Connection
 from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
@@ -55,9 +58,10 @@ from pipeline.outbox.products import SqliteProducts, known_products
 from pipeline.outbox.query import rows
 from pipeline.outbox.records import SqliteRecords
 from pipeline.outbox.repair import SqliteRepair
-from pipeline.outbox.sweeps import SqliteSweeps
+from pipeline.outbox.sweeps import SqliteRuns, SqliteSweeps
 from pipeline.outbox.times import SqliteTimes
 from pipeline.outbox.visits import SqliteVisits
+from pipeline.outbox.webhooks import SqliteWebhooks, known_webhooks
 from pipeline.outbox.writer import Writer
 from pipeline.seal import Seal
 
@@ -134,6 +138,7 @@ class SqliteOutbox:
     times: Times
     products: Products
     noted: Noted
+    webhooks: Webhooks
 
     def __init__(
         self,
@@ -162,6 +167,7 @@ class SqliteOutbox:
         self.times = SqliteTimes(writer, readers)
         self.products = SqliteProducts(writer, readers)
         self.noted = SqliteNoted(writer, readers)
+        self.webhooks = SqliteWebhooks(writer, readers)
 
     def watch(self, committed: Callable[[float, int], None]) -> None:
         """Have `committed` called for each transaction, with its seconds and its rows."""
@@ -330,6 +336,13 @@ async def open_noted(path: Path) -> AsyncIterator[Noted]:
 
 
 @asynccontextmanager
+async def open_webhooks(path: Path) -> AsyncIterator[Webhooks]:
+    """Open nothing but what is known of the webhooks; see `open_ledger`."""
+    async with _alone(path) as (writer, readers):
+        yield SqliteWebhooks(writer, readers)
+
+
+@asynccontextmanager
 async def _alone(path: Path) -> AsyncIterator[tuple[Writer, Readers]]:
     with instance_lock(path):
         require_current(path)
@@ -351,6 +364,8 @@ class Glance(Struct, frozen=True):
     facts: Facts
     products: Callable[[str], Awaitable[Mapping[str, Product]]]
     noted: Callable[[], Awaitable[list[Note]]]
+    runs: Runs
+    webhooks: Callable[[str], Awaitable[KnownWebhooks]]
 
 
 @asynccontextmanager
@@ -369,6 +384,8 @@ async def read_outbox(path: Path) -> AsyncIterator[Glance]:
                 SqliteFacts(readers),
                 functools.partial(known_products, readers),
                 functools.partial(all_notes, readers),
+                SqliteRuns(readers),
+                functools.partial(known_webhooks, readers),
             )
     except OutboxUnavailable as exc:
         raise OutboxError(f"{path}: {exc}") from exc

@@ -11,6 +11,7 @@ from pipeline.model import Origin
 from pipeline.outbox import Asked, Place, Run, RunState, Sums
 from pipeline.outbox.file import Readers
 from pipeline.outbox.query import rows
+from pipeline.outbox.webhooks import close_gap
 from pipeline.outbox.writer import Writer
 from pipeline.reports import Report
 
@@ -27,12 +28,47 @@ _unsendable = msgspec.json.Decoder(dict[str, int])
 _replace = msgspec.structs.replace
 
 
-class SqliteSweeps:
+class SqliteRuns:
+    """What has been made of reconciliation and backfill."""
+
+    def __init__(self, readers: Readers) -> None:
+        self._readers = readers
+
+    async def run(self, number: int) -> Run | None:
+        """Give a run."""
+        return await self._one("WHERE id = ?", number)
+
+    async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
+        """Give the newest run that took in, or that has done so."""
+        return await self._one(
+            """WHERE id = (SELECT max(id) FROM sweep
+                           WHERE source = ? AND origin = ? AND dry_run = 0 AND only IS NULL
+                             AND (state = 'done' OR ?))""",
+            source,
+            origin,
+            not done,
+        )
+
+    async def parts(self, source: str) -> Sequence[Run]:
+        """Give what was left unread."""
+        found = await self._readers.rows(
+            f"""SELECT {_COLUMNS} FROM sweep
+                WHERE source = ? AND {_OPEN} AND only IS NOT NULL ORDER BY id""",
+            (source,),
+        )
+        return [_run(row) for row in found]
+
+    async def _one(self, where: str, *parameters: object) -> Run | None:
+        row = await self._readers.row(f"SELECT {_COLUMNS} FROM sweep {where}", parameters)
+        return None if row is None else _run(row)
+
+
+class SqliteSweeps(SqliteRuns):
     """What reconciliation asks of the outbox."""
 
     def __init__(self, writer: Writer, readers: Readers) -> None:
+        super().__init__(readers)
         self._writer = writer
-        self._readers = readers
 
     async def begin(self, source: str, asked: Asked, first: Place, *, now: int) -> Run:
         """Note a run that is to be made."""
@@ -78,10 +114,6 @@ class SqliteSweeps:
 
         return await self._writer.do(unit)
 
-    async def run(self, number: int) -> Run | None:
-        """Give a run."""
-        return await self._one("WHERE id = ?", number)
-
     async def unfinished(self, source: str, *, now: int, patience: int) -> Run | None:
         """Give the run of a source that goes on first."""
         return await self._one(
@@ -92,21 +124,25 @@ class SqliteSweeps:
             patience,
         )
 
+    async def hold(self, source: str, reason: str, *, now: int) -> None:
+        """Note that no run of a source goes on just now, and why."""
+
+        def unit(connection: sqlite3.Connection) -> None:
+            rows(
+                connection,
+                f"""UPDATE sweep SET state = 'waiting', reason = ?, updated_at = ?
+                    WHERE source = ? AND state = 'running' AND {_OPEN}""",
+                (reason, now, source),
+            )
+
+        await self._writer.do(unit)
+
     async def next_due(self, source: str) -> int | None:
         """Tell when the next unfinished run is due."""
         row = await self._readers.row(
             f"SELECT min(due_at) FROM sweep WHERE source = ? AND {_OPEN}", (source,)
         )
         return None if row[0] is None else int(row[0])
-
-    async def parts(self, source: str) -> Sequence[Run]:
-        """Give what was left unread."""
-        found = await self._readers.rows(
-            f"""SELECT {_COLUMNS} FROM sweep
-                WHERE source = ? AND {_OPEN} AND only IS NOT NULL ORDER BY id""",
-            (source,),
-        )
-        return [_run(row) for row in found]
 
     async def hasten(self, source: str) -> None:
         """Let what was left unread be tried again at once."""
@@ -116,17 +152,6 @@ class SqliteSweeps:
             rows(connection, sql, (source,))
 
         await self._writer.do(unit)
-
-    async def newest(self, source: str, origin: Origin, *, done: bool = False) -> Run | None:
-        """Give the newest run that took in, or that has done so."""
-        return await self._one(
-            """WHERE id = (SELECT max(id) FROM sweep
-                           WHERE source = ? AND origin = ? AND dry_run = 0 AND only IS NULL
-                             AND (state = 'done' OR ?))""",
-            source,
-            origin,
-            not done,
-        )
 
     async def alike(self, source: str, asked: Asked) -> Run | None:
         """Give the newest run that was asked for in the same way, its last day aside."""
@@ -187,10 +212,6 @@ class SqliteSweeps:
         )
         return dict(found)
 
-    async def _one(self, where: str, *parameters: object) -> Run | None:
-        row = await self._readers.row(f"SELECT {_COLUMNS} FROM sweep {where}", parameters)
-        return None if row is None else _run(row)
-
 
 def _insert(
     connection: sqlite3.Connection, source: str, asked: Asked, first: Place, now: int
@@ -250,6 +271,8 @@ def _keep(connection: sqlite3.Connection, run: Run, now: int) -> None:
             run.id,
         ),
     )
+    if run.state is RunState.DONE:
+        close_gap(connection, run.source, run.id)
 
 
 def _kept_part(connection: sqlite3.Connection, part: Run) -> Run | None:

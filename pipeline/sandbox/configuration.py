@@ -26,7 +26,7 @@ base_url = {base_url}
 client_id = {client_id}
 client_secret = {client_secret}
 webhook_key = {webhook_key}
-rate_limit = {rate_limit}
+{public_url}rate_limit = {rate_limit}
 """
 
 _STAMPEDE = """
@@ -49,17 +49,26 @@ def render_config(
     listen: str = "127.0.0.1:8080",
     admin: str = "127.0.0.1:8081",
     outbox: str = "outbox.db",
+    public_url: str | None = None,
 ) -> str:
-    """The text of a `config.toml`: every venue, with the sandbox's credentials and limits."""
+    """The text of a `config.toml`: every venue, with the sandbox's credentials and limits.
+
+    With `public_url` it tells where the webhooks are to be sent, so that they can be registered.
+    """
     server = _SERVER.format(listen=_text(listen), admin=_text(admin), outbox=_text(outbox))
-    sources = [_source(venue, settings.roller, sandbox.roller) for venue in settings.roller.venues]
+    sources = [
+        _source(venue, settings.roller, sandbox.roller, public_url)
+        for venue in settings.roller.venues
+    ]
     pairs = zip(settings.roller.venues, settings.stampede.venues, strict=False)
     serials = ", ".join(f"{roller.source} = {_text(stampede.id)}" for roller, stampede in pairs)
     stampede = _stampede(settings.stampede, sandbox.stampede, f"{{ {serials} }}")
     return server + "".join(sources) + stampede
 
 
-def _source(venue: RollerVenue, settings: RollerSettings, base_url: str) -> str:
+def _source(
+    venue: RollerVenue, settings: RollerSettings, base_url: str, public_url: str | None
+) -> str:
     keys = [target.key for target in settings.webhooks if target.venue == venue.client_id]
     return _SOURCE.format(
         name=venue.source,
@@ -67,6 +76,7 @@ def _source(venue: RollerVenue, settings: RollerSettings, base_url: str) -> str:
         client_id=_text(venue.client_id),
         client_secret=_text(venue.client_secret),
         webhook_key=_text(keys[0] if keys else "sandbox-webhook-key"),
+        public_url=f"public_url = {_text(public_url)}\n" if public_url else "",
         # Half of what the sandbox allows, so that no way of counting exceeds it.
         rate_limit=f'{{ requests = {settings.requests // 2}, per = "{settings.per:g}s" }}',
     )

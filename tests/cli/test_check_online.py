@@ -251,7 +251,7 @@ async def test_no_subscription_of_ours_is_a_warning(
         here.replace("leeds = ", "york = ")
         found = await _check(here, capsys)
     assert (found.code, found.verdicts("webhooks")) == (0, ["warning", "warning"])
-    assert "https://YOUR-HOST/webhooks/york" in found.text
+    assert "set sources.york.public_url to https://YOUR-HOST; then" in found.text
 
 
 @pytest.mark.parametrize(

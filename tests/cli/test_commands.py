@@ -205,6 +205,9 @@ def test_the_demo_accounts_for_everything() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("✓") == 4
     assert "100 in 15 minutes" in done.stdout
+    assert re.search(r"\d ignored, no booking: .* before their first booking", done.stdout), (
+        "whoever sees that a third came to nothing wants to know why"
+    )
 
 
 async def test_a_demo_that_is_ended_leaves_nothing_behind() -> None:

@@ -75,6 +75,21 @@ async def test_without_a_daemon_it_is_taken_in_and_delivered_later(
         assert told(await here.state("stampede")) == newest_truth(await here.state("roller"))
 
 
+async def test_what_has_stopped_is_said_to_go_on_and_when(
+    here: World, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever sees a failure would else ask again and again."""
+    await here.control("roller", "faults", {"kind": "500", "path": "/data/*"})
+    arguments = ["reconcile", "--config", str(here.path), "--since", _SINCE]
+    assert await _main(*arguments) == 1
+    said = capsys.readouterr().err
+    assert "it goes on with the daemon (pipeline run), or when it is asked for again" in said
+    assert "None" not in said
+    async with here.running():
+        assert await _main(*arguments) == 0
+    assert "the daemon goes on with it by itself: pipeline status" in capsys.readouterr().err
+
+
 async def test_a_backfill_says_how_much_it_is_and_goes_last(
     here: World, capsys: pytest.CaptureFixture[str]
 ) -> None:

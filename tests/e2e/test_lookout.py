@@ -2,7 +2,6 @@
 
 import asyncio
 import io
-from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
@@ -10,121 +9,39 @@ from typing import Any
 import msgspec
 import pytest
 
-from pipeline.assembly import Assembly, PeersOnTheWire, Stages
+from pipeline.assembly import Assembly, PeersOnTheWire
 from pipeline.client import call
-from pipeline.clock import SECOND
 from pipeline.errors import Failure, LaneFailure
 from pipeline.log import Log
-from pipeline.lookout import Lookout
 from pipeline.outbox.sqlite import open_outbox
 from pipeline.status import SourceStatus
 from pipeline.tokens import Tokens
 from pipeline.wire import client
 from tests.e2e.holder import WANTED, Holder
+from tests.e2e.watching import BOOKINGS_ONLY, HEARD, HOUR, Watch, at_home
 from tests.e2e.world import KEY, World, world
 from tests.fakes import NOON, FakeClock
 from tests.waiting import until
 
-_HEARD = NOON - 7200 * SECOND
-_HOUR = 3600.0
 _DONE = "SELECT count(DISTINCT booking) FROM events WHERE kind = 'booking' AND state = 'done'"
-_BOOKINGS = {"webhooks": {"booking": WANTED["booking"]}}
 
 
-def at_home(here: World) -> str:
-    """Configure the address that ROLLER sends to, and give that of the source."""
-    line = 'client_id = "sandbox-leeds"'
-    here.replace(line, f'{line}\npublic_url = "http://{here.listen}"')
-    return f"http://{here.listen}/webhooks/leeds"
-
-
-class _Watch:
-    """One lookout with a clock that goes when it is told to, in front of a simulated ROLLER."""
-
-    def __init__(self, here: World, stages: Stages, clock: FakeClock, lines: io.StringIO) -> None:
-        self.here = here
-        self.roller = Holder(here)
-        self.url = f"http://{here.listen}/webhooks/leeds"
-        self.clock = clock
-        self.heard: int | None = _HEARD
-        self.gaps: list[tuple[str, int]] = []
-        self.stages = stages
-        self._lines = lines
-        self.log = Log(clock, level="info", style="json", sink=lines)
-        self.lookout = self.made()
-
-    def made(self) -> Lookout:
-        """Make a lookout as the daemon does at its start, but for what it hears and tells."""
-        subscriptions = self.stages.doors["leeds"].source.subscriptions
-        assert subscriptions is not None
-        return Lookout(
-            "leeds",
-            subscriptions,
-            self.stages.enrichers["leeds"].fetcher,
-            heard=lambda: self.heard,
-            gap=lambda source, since: self.gaps.append((source, since)),
-            clock=self.clock,
-            log=self.log,
-        )
-
-    async def look(self, *, after: float = _HOUR) -> float:
-        """Let it look once when some time has passed; gives the seconds until the next time."""
-        self.clock.advance(after)
-        return await self.lookout.once()
-
-    async def calls(self) -> list[str]:
-        """Give what ROLLER was asked about its webhooks so far, but for what `roller` asked."""
-        log = await self.here.requests("roller")
-        return [one["method"] for one in log if one["path"].startswith("/webhooks")]
-
-    def lines(self) -> list[Any]:
-        """Give the lines logged so far."""
-        self.log.flush()
-        return [msgspec.json.decode(line) for line in self._lines.getvalue().splitlines()]
-
-
-async def _watch(folder: Path, stack: AsyncExitStack, prepare: Callable[[World], Any]) -> _Watch:
-    here = await stack.enter_async_context(world(folder))
-    prepare(here)
-    clock, lines = FakeClock(), io.StringIO()
-    log = Log(clock, level="info", style="json", sink=lines)
-    outbox = await stack.enter_async_context(open_outbox(here.outbox))
-    http = await stack.enter_async_context(client())
-    peers = PeersOnTheWire(http, Tokens(folder / "tokens", clock))
-    stages = Assembly(here.config, outbox, peers, clock, log).stages()
-    return _Watch(here, stages, clock, lines)
-
-
-@pytest.fixture
-async def watch(tmp_path: Path) -> AsyncIterator[_Watch]:
-    """A lookout that knows the address that ROLLER is to send to."""
-    async with AsyncExitStack() as stack:
-        yield await _watch(tmp_path, stack, at_home)
-
-
-@pytest.fixture
-async def stranger(tmp_path: Path) -> AsyncIterator[_Watch]:
-    """A lookout that does not."""
-    async with AsyncExitStack() as stack:
-        yield await _watch(tmp_path, stack, lambda _: None)
-
-
-async def test_it_looks_a_little_after_the_start_and_then_once_an_hour(watch: _Watch) -> None:
+async def test_it_looks_a_little_after_the_start_and_then_once_an_hour(watch: Watch) -> None:
     """Each look is one of the calls that ROLLER counts by the month."""
     await watch.roller.alone(watch.url)
     before = len(await watch.calls())
     assert await watch.look(after=0) == 30
     assert (watch.lookout.state, len(await watch.calls())) == ("unknown", before)
-    assert await watch.look(after=30) == _HOUR
-    assert await watch.look(after=60) == _HOUR - 60, "woken by hand, say"
-    assert await watch.look(after=_HOUR) == _HOUR
+    assert await watch.look(after=30) == HOUR
+    assert await watch.look(after=60) == HOUR - 60, "woken by hand, say"
+    assert await watch.look(after=HOUR) == HOUR
     assert (await watch.calls())[before:] == ["GET", "GET"]
     assert (watch.lookout.state, watch.lookout.note, watch.gaps) == ("registered", None, [])
 
 
-async def test_one_that_is_switched_off_is_switched_on_and_the_gap_asked_for(watch: _Watch) -> None:
+async def test_one_that_is_switched_off_is_switched_on_and_the_gap_asked_for(watch: Watch) -> None:
     """What ROLLER did not send meanwhile it never sends."""
-    number = await watch.roller.alone(watch.url, enabled=False, **_BOOKINGS)
+    number = await watch.roller.alone(watch.url, enabled=False, **BOOKINGS_ONLY)
     before = len(await watch.calls())
     await watch.look()
     assert (await watch.calls())[before:] == ["GET", "PUT"]
@@ -132,7 +49,7 @@ async def test_one_that_is_switched_off_is_switched_on_and_the_gap_asked_for(wat
     assert (found["webhookId"], found["configuration"]["enabled"]) == (number, True)
     assert found["configuration"]["webhooks"] == WANTED
     assert found["configuration"]["authentication"] == {"apiKey": KEY}
-    assert watch.gaps == [("leeds", _HEARD)]
+    assert watch.gaps == [HEARD]
     assert watch.lookout.state == "registered"
     assert "was disabled, and was switched on again at 2026-11-21T13" in (
         watch.lookout.trouble or ""
@@ -144,43 +61,23 @@ async def test_one_that_is_switched_off_is_switched_on_and_the_gap_asked_for(wat
     assert (watch.lookout.trouble, watch.lookout.note, len(watch.gaps)) == (None, None, 1)
 
 
-async def test_a_missing_one_is_made_when_it_is_missing_twice(watch: _Watch) -> None:
+async def test_a_missing_one_is_made_when_it_is_missing_twice(watch: Watch) -> None:
     """The first time it may be a slip, or somebody who replaces it just now."""
     [one] = await watch.roller.all()
     await watch.roller.delete(one["webhookId"])
     assert await watch.look() == 300
     assert (watch.lookout.state, await watch.roller.all()) == ("missing", [])
     assert "none sends booking events here" in (watch.lookout.trouble or "")
-    assert await watch.look(after=300) == _HOUR
+    assert await watch.look(after=300) == HOUR
     found = await watch.roller.only()
     assert (found["url"], found["webhooks"]) == (watch.url, WANTED)
-    assert watch.gaps == [("leeds", _HEARD)]
+    assert watch.gaps == [HEARD]
     assert "was missing, and was made anew" in (watch.lookout.trouble or "")
 
 
-async def test_a_gap_begins_where_it_was_first_seen_and_whoever_ends_it(watch: _Watch) -> None:
-    """A person may be faster; and a message that comes by hand is no sign that nothing is lost."""
-    [one] = await watch.roller.all()
-    await watch.roller.delete(one["webhookId"])
-    await watch.look()
-    watch.heard = NOON
-    await watch.roller.add(watch.url)
-    assert watch.gaps == []
-    await watch.look(after=300)
-    assert (watch.lookout.state, watch.gaps) == ("registered", [("leeds", _HEARD)])
-
-
-async def test_a_new_installation_has_no_gap(watch: _Watch) -> None:
-    """What was before is for a first import, which a person begins."""
-    watch.heard = None
-    await watch.roller.alone(watch.url, enabled=False)
-    await watch.look()
-    assert (watch.lookout.state, watch.gaps) == ("registered", [])
-
-
-async def test_one_that_differs_is_told_and_left(watch: _Watch) -> None:
+async def test_one_that_differs_is_told_and_left(watch: Watch) -> None:
     """Somebody may mean it so; `register` sets it right."""
-    await watch.roller.alone(watch.url, **_BOOKINGS)
+    await watch.roller.alone(watch.url, **BOOKINGS_ONLY)
     before = await watch.roller.all()
     await watch.look()
     assert watch.lookout.state == "differs"
@@ -188,7 +85,7 @@ async def test_one_that_differs_is_told_and_left(watch: _Watch) -> None:
     assert (await watch.roller.all(), watch.gaps) == (before, [])
 
 
-async def test_without_an_address_it_only_looks(stranger: _Watch) -> None:
+async def test_without_an_address_it_only_looks(stranger: Watch) -> None:
     """One with our path and another key may be another installation's."""
     await stranger.roller.alone(stranger.url, enabled=False, authentication={"apiKey": "theirs"})
     await stranger.look()
@@ -202,42 +99,42 @@ async def test_without_an_address_it_only_looks(stranger: _Watch) -> None:
     assert "set sources.leeds.public_url" in (stranger.lookout.trouble or "")
 
 
-async def test_without_an_address_one_with_our_key_is_switched_on_again(stranger: _Watch) -> None:
+async def test_without_an_address_one_with_our_key_is_switched_on_again(stranger: Watch) -> None:
     """That is always right: nobody else has the key."""
     await stranger.roller.alone("http://127.0.0.1:1/in/7", enabled=False)
     await stranger.look()
     found = await stranger.roller.only()
     assert (found["url"], found["enabled"]) == ("http://127.0.0.1:1/in/7", True)
-    assert stranger.gaps == [("leeds", _HEARD)]
+    assert stranger.gaps == [HEARD]
 
 
-async def test_a_key_that_may_not_list_is_no_alarm_but_said(watch: _Watch) -> None:
+async def test_a_key_that_may_not_list_is_no_alarm_but_said(watch: Watch) -> None:
     """Nobody is called each hour for what somebody has decided."""
     await watch.here.control("roller", "permissions", {"missing": ["GET /webhooks"]})
     for _ in range(3):
-        assert await watch.look() == _HOUR
+        assert await watch.look() == HOUR
     assert (watch.lookout.state, watch.lookout.trouble) == ("unknown", None)
     assert "give the key the permission for GET /webhooks" in (watch.lookout.note or "")
     assert [one["level"] for one in watch.lines()] == ["info"]
     assert watch.stages.enrichers["leeds"].lane.state == "up", "guests may still be asked for"
 
 
-async def test_a_key_that_may_not_change_one_leaves_the_reason(watch: _Watch) -> None:
+async def test_a_key_that_may_not_change_one_leaves_the_reason(watch: Watch) -> None:
     """It is tried again at the next look; what is heard meanwhile makes the gap no smaller."""
     await watch.roller.alone(watch.url, enabled=False)
     await watch.here.control("roller", "permissions", {"missing": ["PUT /webhooks"]})
-    assert await watch.look() == _HOUR
+    assert await watch.look() == HOUR
     assert watch.lookout.state == "disabled"
     assert "could not be repaired: ROLLER answered 403" in (watch.lookout.trouble or "")
     assert watch.stages.enrichers["leeds"].lane.state == "up"
-    watch.heard = NOON
-    assert await watch.look() == _HOUR
+    await watch.hear(NOON)
+    assert await watch.look() == HOUR
     await watch.here.control("roller", "permissions", {"missing": []})
     await watch.look()
-    assert (watch.lookout.state, watch.gaps) == ("registered", [("leeds", _HEARD)])
+    assert (watch.lookout.state, watch.gaps) == ("registered", [HEARD])
 
 
-async def test_one_that_was_made_and_is_not_listed_is_not_made_again(watch: _Watch) -> None:
+async def test_one_that_was_made_and_is_not_listed_is_not_made_again(watch: Watch) -> None:
     """However often; ROLLER would send each booking once for each."""
     for one in await watch.roller.all():
         await watch.roller.delete(one["webhookId"])
@@ -268,7 +165,7 @@ async def test_one_that_was_made_and_is_not_listed_is_not_made_again(watch: _Wat
     ],
 )
 async def test_a_source_in_trouble_changes_nothing_about_what_is_known(
-    watch: _Watch, fault: str, lane: str
+    watch: Watch, fault: str, lane: str
 ) -> None:
     """An outage of ROLLER is none of its webhooks; and what is the lane's stays the lane's."""
     await watch.roller.alone(watch.url)
@@ -286,15 +183,15 @@ async def test_a_source_in_trouble_changes_nothing_about_what_is_known(
     assert watch.gaps == []
 
 
-async def test_a_lane_in_trouble_is_not_asked(watch: _Watch) -> None:
+async def test_a_lane_in_trouble_is_not_asked(watch: Watch) -> None:
     """Its probes are for bookings; and whatever was asked for fewer requests gets them."""
     lane = watch.stages.enrichers["leeds"].lane
-    lane.lane_failed(LaneFailure("ROLLER answered 503", after=_HOUR + 60))
+    lane.lane_failed(LaneFailure("ROLLER answered 503", after=HOUR + 60))
     before = await watch.calls()
     with pytest.raises(LaneFailure, match="it is not asked just now: ROLLER answered 503"):
         await watch.look()
     assert await watch.calls() == before
-    await watch.look(after=_HOUR)
+    await watch.look(after=HOUR)
     assert len(await watch.calls()) == len(before) + 1
     assert (lane.state, lane.last_error) == ("up", None)
 

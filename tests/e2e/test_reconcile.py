@@ -5,7 +5,7 @@ from typing import Any
 
 from pipeline.client import call
 from tests.e2e.holder import Holder
-from tests.e2e.test_lookout import at_home
+from tests.e2e.watching import at_home
 from tests.e2e.world import World, equations, newest_truth, told
 from tests.outbox.support import change
 from tests.waiting import until

@@ -50,7 +50,9 @@ async def test_a_restored_outbox_waits_a_window_and_asks_for_its_guests_again(
             "roller", "guests", {"customerId": customer, "guest": {"firstName": "Adelaide"}}
         )
         assert await _run(here, "restore", backup, "--yes") == 0
-        assert "before-restore, its -wal folded in" in capsys.readouterr().out
+        said = capsys.readouterr().out
+        assert "before-restore, its -wal folded in" in said
+        assert "sent after the backup is not in it: `pipeline reconcile` asks for that" in said
         assert await _run(here, "explain", "d1") == 0
         assert "the next start waits one window" in capsys.readouterr().err
         before = {peer: len(await here.requests(peer)) for peer in ("roller", "stampede")}
@@ -62,6 +64,8 @@ async def test_a_restored_outbox_waits_a_window_and_asks_for_its_guests_again(
             assert budget.used >= 100
             [(used,)] = here.rows("SELECT used FROM budget")
             assert used >= 100
+            assert await _run(here, "status") == 0
+            assert " 100 of 100 in " in capsys.readouterr().out, "more than all is not used up"
             status = await here.settled()
         equations(status)
         asked = (await here.requests("roller"))[before["roller"] :]

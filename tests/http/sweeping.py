@@ -13,14 +13,16 @@ import msgspec
 
 from pipeline.assembly import Assembly, PeersOnTheWire, Stages
 from pipeline.clock import SECOND, iso, micros
-from pipeline.config import load
+from pipeline.config import Config, load
 from pipeline.log import Log
 from pipeline.model import Action, Event, Kind
 from pipeline.outbox import Run
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
+from pipeline.report import Reporter
 from pipeline.sandbox.roller import roller_app
 from pipeline.sandbox.serve import serve
 from pipeline.sandbox.settings import RollerSettings, RollerVenue
+from pipeline.status import Status
 from pipeline.sweeper import Sweeper
 from pipeline.tokens import Tokens
 from pipeline.wire import client
@@ -64,11 +66,12 @@ class Field:
     """What a sweep has to do with."""
 
     def __init__(
-        self, outbox: SqliteOutbox, path: Path, clock: FakeClock, made: Callable[[], Stages],
+        self, outbox: SqliteOutbox, config: Config, clock: FakeClock, made: Callable[[], Stages],
         log: Log, lines: io.StringIO, http: aiohttp.ClientSession, roller: str,
     ) -> None:  # fmt: skip
         self.outbox = outbox
-        self.path = path
+        self.path = config.outbox.path
+        self.config = config
         self.clock = clock
         #: Makes the stages anew, as another process does.
         self.made = made
@@ -82,6 +85,10 @@ class Field:
     def sweeper(self) -> Sweeper:
         """Who reconciles Leeds."""
         return self.stages.sweepers["leeds"]
+
+    async def status(self) -> Status:
+        """Tell how it all is, as the daemon would."""
+        return await Reporter(self.config, self.outbox, self.stages, self.clock).status()
 
     async def control(self, what: str, **order: object) -> Any:
         """Have something done at ROLLER."""
@@ -192,4 +199,4 @@ async def field(
         peers = PeersOnTheWire(http, Tokens(folder / "tokens", clock))
         session = await stack.enter_async_context(aiohttp.ClientSession())
         assembly = Assembly(config, outbox, peers, clock, log)
-        yield Field(outbox, config.outbox.path, clock, assembly.stages, log, lines, session, url)
+        yield Field(outbox, config, clock, assembly.stages, log, lines, session, url)

@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from pipeline.model import Origin
-from pipeline.outbox import Place, RunState
+from pipeline.outbox import Gap, Place, RunState
 from pipeline.reports import Report
 from pipeline.room import Room
 from pipeline.sweeper import Wrong
@@ -20,6 +20,8 @@ from tests.outbox.support import arrival, look
 
 _ITEMS = [{"bookingItemId": 1, "productId": 7, "quantity": 2}]
 _DAILY = "03:30"
+_HALF = "500 events and deliveries wait, half of outbox.max_waiting: it goes on once fewer do"
+_NO_DISK = "less than 1 GiB is free on the disk of outbox.db: make room there"
 _TODAY = date(2026, 10, 7)
 
 
@@ -33,6 +35,18 @@ async def _wait(here: Field, *, hours: float = 0.0) -> float:
     """Let time pass, and the errand look; give the hours that it would wait."""
     here.clock.advance(hours * 3600)
     return await here.sweeper.once() / 3600
+
+
+async def _missed(here: Field, since: str, *, until: str | None = None) -> None:
+    """Let webhooks be missing since then."""
+    await here.outbox.intake.accept(arrival(f"before {since}", at=utc(since)))
+    await here.outbox.webhooks.miss("leeds")
+    if until:
+        await here.outbox.webhooks.seen("leeds", ["1"], now=utc(until))
+
+
+async def _gap(here: Field) -> Gap | None:
+    return (await here.outbox.webhooks.known("leeds")).gap
 
 
 async def _fill(here: Field, source: str) -> None:
@@ -96,13 +110,78 @@ async def test_without_an_hour_it_is_done_only_when_it_is_asked_for(tmp_path: Pa
 async def test_a_gap_is_reconciled_from_its_beginning_on(tmp_path: Path) -> None:
     """The subscription was off: nobody knows what happened meanwhile."""
     async with field(tmp_path, timezone="Pacific/Auckland") as here:
-        rung: list[int] = []
-        here.sweeper.ring = lambda: rung.append(1)
         # It is already the 6th in Auckland.
-        here.sweeper.request(utc("2026-10-05T11:30:00"))
-        assert rung == [1]
+        await _missed(here, "2026-10-05T11:30:00")
+        assert _runs(here) == []
+        await here.outbox.webhooks.seen("leeds", ["1"], now=here.clock.now())
+        for _ in range(2):
+            await _wait(here)
+            assert [row[:3] for row in _runs(here)] == [("2026-10-06", "2026-10-08", "done")]
+        assert await _gap(here) is None
+
+
+async def test_a_gap_is_read_once_however_often_we_crash(tmp_path: Path) -> None:
+    """What is to be read is in the outbox, and so is that somebody is at it."""
+    async with field(tmp_path) as here:
+        await _missed(here, "2026-10-06T11:30:00", until="2026-10-06T12:00:00")
+        # As far as one gets who crashes before the first page.
+        run = await here.sweeper.begin(Origin.RECONCILE, since=date(2026, 10, 6))
+    async with field(tmp_path) as here:
+        gap = await _gap(here)
+        assert (gap and gap.run) == run.id
         await _wait(here)
-        assert [row[:3] for row in _runs(here)] == [("2026-10-06", "2026-10-08", "done")]
+        await _wait(here)
+        assert [row[:3] for row in _runs(here)] == [("2026-10-06", "2026-10-07", "done")]
+        assert await _gap(here) is None
+
+
+async def test_a_gap_that_could_not_be_read_is_tried_again_a_day_later(tmp_path: Path) -> None:
+    """With `reconcile = "off"` nobody else would."""
+    async with field(tmp_path) as here:
+        await here.control("faults", kind="401", path="/data/*", count=2)
+        await _missed(here, "2026-10-05T11:30:00", until="2026-10-07T11:00:00")
+        await _wait(here)
+        await _wait(here, hours=23)
+        assert [row[:3] for row in _runs(here)] == [("2026-10-05", "2026-10-07", "failed")]
+        [told] = (await here.status()).reasons
+        assert told.startswith(
+            "sources.leeds: webhooks may be missing from 2026-10-05T11:30:00.000Z to "
+            "2026-10-07T11:00:00.000Z, and what they would have told cannot be read: ROLLER "
+            "refuses a fresh token"
+        )
+        assert told.endswith("at once by `pipeline reconcile --since 2026-10-05`")
+        await _wait(here, hours=1)
+        assert _runs(here)[1][:3] == ("2026-10-05", "2026-10-08", "done")
+        assert await _gap(here) is None
+
+
+@pytest.mark.parametrize(("since", "is_filled"), [(5, True), (6, False)])
+async def test_whoever_reads_as_far_back_by_hand_fills_the_gap(
+    tmp_path: Path, since: int, *, is_filled: bool
+) -> None:
+    """As `status` tells them to; but not with less."""
+    async with field(tmp_path) as here:
+        await here.control("faults", kind="401", path="/data/*", count=2)
+        await _missed(here, "2026-10-05T11:30:00", until="2026-10-07T11:00:00")
+        await _wait(here)
+        await here.sweeper.begin(Origin.RECONCILE, since=date(2026, 10, since), dry_run=True)
+        await here.sweeper.begin(Origin.RECONCILE, since=date(2026, 10, since))
+        await _wait(here)
+        assert [state for _, _, state, _ in _runs(here)] == ["failed", "done", "done"]
+        assert (await _gap(here) is None) is is_filled
+
+
+async def test_of_a_long_gap_only_what_was_not_read_meanwhile_is_read(tmp_path: Path) -> None:
+    """Every night somebody has looked all the same."""
+    async with field(tmp_path, daily=_DAILY) as here:
+        await _missed(here, "2026-10-07T12:00:00")
+        await _wait(here)
+        for _ in range(3):
+            await _wait(here, hours=24)
+        await here.outbox.webhooks.seen("leeds", ["1"], now=here.clock.now())
+        await _wait(here)
+        assert _runs(here)[-1][:3] == ("2026-10-09", "2026-10-10", "done")
+        assert await _gap(here) is None
 
 
 async def test_a_run_that_leaves_out_days_moves_no_watermark(tmp_path: Path) -> None:
@@ -183,7 +262,10 @@ async def test_nothing_is_taken_in_while_half_of_the_outbox_is_full(tmp_path: Pa
         run = await here.ran()
         assert (run.state, run.reason) == (
             RunState.WAITING,
-            "500 events and deliveries wait, half of outbox.max_waiting",
+            _HALF,
+        )
+        assert (await here.status()).reasons == (
+            f"sources.leeds: reconcile goes on by itself later: {_HALF}",
         )
         assert await here.asked() == []
         late = 2 * 10**15
@@ -197,7 +279,10 @@ async def test_nothing_is_taken_in_while_the_disk_is_almost_full(tmp_path: Path)
     """What is left is for what webhooks tell."""
     async with field(tmp_path) as here:
         room = Room(here.outbox.overview, here.path, 1000, free=lambda _: 2**30 - 1)
-        assert await room.lack() == "less than 1 GiB is free on the disk of outbox.db"
+        assert await room.lack() == _NO_DISK
+        here.sweeper.room = room
+        told = f"reconciliation and backfill take in nothing: {_NO_DISK}"
+        assert (await here.status()).reasons == (told,), "also while there is no run"
         room = Room(here.outbox.overview, here.path, 1000, free=lambda _: 2**30)
         assert await room.lack() is None
         free = shutil.disk_usage(tmp_path).free
@@ -214,6 +299,10 @@ async def test_more_is_taken_in_when_what_there_is_has_been_enriched(tmp_path: P
         assert await here.sweeper.once() == 2.0
         assert {name for name, _, _ in await here.asked()} == {"signedwaivers"}
         assert [state for _, _, state, _ in _runs(here)] == ["running"]
+        status = await here.status()
+        run = status.sources["leeds"].backfill
+        assert (run and run.waits) == "500 of its events, which are taken up first"
+        assert status.reasons == (), "nobody need do anything"
 
 
 @pytest.mark.parametrize("report", ["customers", "signedwaivers", "bookingitems"])

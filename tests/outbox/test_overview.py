@@ -1,10 +1,8 @@
 """What the outbox says of itself."""
 
-import msgspec
-
-from pipeline.model import Origin, Priority
+from pipeline.model import Priority
 from pipeline.outbox.sqlite import SqliteOutbox
-from tests.outbox.support import BOOKING, GUEST, T0, TAG, arrival, intent, next_delivery, settled
+from tests.outbox.support import BOOKING, GUEST, T0, TAG, intent, next_delivery, settled
 
 _LATER = T0 + 1
 
@@ -41,15 +39,3 @@ async def test_what_has_waited_longest_is_told_also_when_the_clock_was_set_back(
     await settled(outbox, "1", BOOKING)
     assert (await outbox.overview.oldest_due(now=T0 + 5))["delivery"] == T0
     assert (await outbox.overview.oldest_due(now=T0 - 5))["delivery"] == T0 - 5
-
-
-async def test_each_sources_newest_webhook_is_found(outbox: SqliteOutbox) -> None:
-    """A restart must not look like a source that has fallen silent."""
-    assert await outbox.overview.last_received("leeds") is None
-    for n, source in enumerate(("leeds", "leeds", "york", "york")):
-        await outbox.intake.accept(arrival(f"m{n}", at=T0 + n, source=source))
-    found = msgspec.structs.replace(arrival("f", at=T0 + 9), origin=Origin.RECONCILE)
-    await outbox.intake.accept(found)  # which says nothing of the webhooks
-    assert await outbox.overview.last_received("leeds") == T0 + 1
-    assert await outbox.overview.last_received("york") == T0 + 3
-    assert await outbox.overview.last_received("bath") is None

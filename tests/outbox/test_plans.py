@@ -21,7 +21,18 @@ from pipeline.model import (
     Product,
     ToldGuest,
 )
-from pipeline.outbox import Asked, Heard, Hearer, Learnt, Note, Pick, Place, Reading, VisitDue
+from pipeline.outbox import (
+    Asked,
+    Heard,
+    Hearer,
+    Learnt,
+    Note,
+    Pick,
+    Place,
+    Reading,
+    RunState,
+    VisitDue,
+)
 from pipeline.outbox.sqlite import SqliteOutbox
 from pipeline.reports import Report
 from tests.outbox.support import (
@@ -40,7 +51,7 @@ from tests.outbox.support import (
 
 #: Tables that grow; their partial indexes of what is under way or parked may be read whole.
 _WHOLE = re.compile(
-    r"SCAN (event|delivery|attempt|subject|sweep|told|[a-z])\b(?! USING (COVERING )?INDEX "
+    r"SCAN (event|delivery|attempt|subject|sweep|told|webhook|[a-z])\b(?! USING (COVERING )?INDEX "
     r"(event_processing|delivery_sending|delivery_failed|attempt_open|event_parked|delivery_parked))"
 )
 
@@ -106,7 +117,6 @@ async def _everything(outbox: SqliteOutbox) -> None:
     await outbox.overview.oldest_due(now=T0)
     await _looked_at(outbox)
     await outbox.overview.due(now=T0)
-    await outbox.overview.last_received("leeds")
     reading = Reading(at=T0, boot=0, boot_id="boot")
     for step in (-1, 1):
         await outbox.times.shift(step, reading, since=T0)
@@ -153,7 +163,10 @@ async def _told_beside_bookings(outbox: SqliteOutbox) -> None:
 
 
 async def _swept(outbox: SqliteOutbox) -> None:
-    """Do all that reconciliation does."""
+    """Do all that reconciliation does, and before it who finds a gap."""
+    await outbox.webhooks.known("leeds")
+    await outbox.webhooks.seen("leeds", ["1"], now=T0)
+    await outbox.webhooks.miss("leeds")
     day, sweeps = date(2026, 10, 5), outbox.sweeps
     asked = Asked(origin=Origin.RECONCILE, since=day, until=day)
     run = await sweeps.begin("leeds", asked, Place(day=day, report=Report.WAIVERS), now=T0)
@@ -164,10 +177,13 @@ async def _swept(outbox: SqliteOutbox) -> None:
         await sweeps.leave(run, part, now=T0)
     await sweeps.parts("leeds")
     await sweeps.hasten("leeds")
+    await sweeps.hold("leeds", "x", now=T0)
     await sweeps.next_due("leeds")
     await sweeps.waiver_days("leeds", day)
     await sweeps.pace("leeds")
     await sweeps.paced("leeds", T0)
+    await outbox.webhooks.hand_over("leeds", run.id)
+    await sweeps.keep(msgspec.structs.replace(run, state=RunState.DONE), now=T0)
     await sweeps.run(run.id)
     await sweeps.unfinished("leeds", now=T0, patience=1)
     await sweeps.newest("leeds", Origin.RECONCILE)

@@ -196,6 +196,7 @@ _ONLY_BY = [
                 "restored",
                 "sweeps",
                 "times",
+                "webhooks",
                 "writer",
             )
         ),

@@ -109,7 +109,10 @@ def test_a_waiting_event_tells_its_next_time_and_its_last_failure() -> None:
 
 def test_a_waiting_event_names_the_trouble_of_its_source() -> None:
     """It is not this booking that is at fault."""
-    assert "leeds is unauthorized (HTTP 500)" in _event(_status(source="unauthorized"))
+    told = _event(_status(source="unauthorized"), reason="HTTP 500")
+    assert "leeds is unauthorized (HTTP 500)" in told
+    assert told.count("HTTP 500") == 1, "what holds it up is no failure of its own beside"
+    assert "last: HTTP 500" in _event(_status(source="down"), reason="HTTP 500", attempts=1)
 
 
 @pytest.mark.parametrize("explain", [_event, _delivery])

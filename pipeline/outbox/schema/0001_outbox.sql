@@ -162,6 +162,22 @@ CREATE TABLE report_pace (
 -- When a source's allowance for reports is whole again after the requests made so far, so that a
 -- start does not take it for unspent.
 
+CREATE TABLE webhook (
+    source      TEXT    PRIMARY KEY,
+    -- When the newest came, a repetition too.
+    received_at INTEGER,
+    -- The last look that found that the source sends all that is needed, and the ids, as JSON, of
+    -- the subscriptions by which it did.
+    seen_at     INTEGER,
+    seen        TEXT    NOT NULL DEFAULT '[]',
+    -- A gap, until a reconciliation has read what was missed in it: since when webhooks may never
+    -- come; until when, NULL while that is still so; and the run that looks for them.
+    gap_since   INTEGER,
+    gap_until   INTEGER,
+    gap_run     INTEGER REFERENCES sweep (id)
+) STRICT, WITHOUT ROWID;
+-- One row per source: whether its webhooks come.
+
 CREATE TABLE noted (
     source   TEXT    NOT NULL,
     -- calls: requests, by the month as YYYY-MM. drift: fields that differ from what is documented,

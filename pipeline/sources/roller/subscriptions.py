@@ -13,7 +13,6 @@ from pipeline.sources.roller.webhooks import Webhook, host, read_listing
 from pipeline.subscription import Look, Mend, Subscription, WebhookState, Whose
 
 _WHAT = "webhooks"
-_REGISTER = "`pipeline webhooks register` sets it right"
 _PORTS = {"http": 80, "https": 443}
 
 
@@ -107,16 +106,20 @@ class _Judge:
             advice = "compare with `pipeline webhooks list`, and ask ROLLER for the whole list"
             found = warning(_WHAT, note, advice)
             return _Verdict(state=WebhookState.UNKNOWN, finding=found, mend=mend)
-        advice = "`pipeline webhooks register` makes one"
-        if mend is None:
-            key = f"sources.{self._source}.public_url"
-            advice = f"set {key}; then {advice} to https://YOUR-HOST{self._path}"
+        advice = self._register("makes one")
         found = warning(_WHAT, "none sends booking events here, so nothing will arrive", advice)
         return _Verdict(state=WebhookState.MISSING, finding=found, mend=mend)
 
+    def _register(self, does: str = "sets it right") -> str:
+        """Say which command does it, and what that lacks."""
+        command = f"`pipeline webhooks register` {does}"
+        if self._target:
+            return command
+        return f"set sources.{self._source}.public_url to https://YOUR-HOST; then {command}"
+
     def _judge(self, one: Webhook) -> _Verdict:
         if not one.is_on:
-            advice = f"see that it can be reached; {_REGISTER}"
+            advice = f"see that it can be reached; {self._register()}"
             found = failed(_WHAT, f"{one} is disabled: nothing arrives", advice)
             return self._verdict(WebhookState.DISABLED, found, one)
         if not self._has_key(one):
@@ -124,14 +127,14 @@ class _Judge:
                 _WHAT,
                 f"{one} sends a key that is not sources.{self._source}.webhook_key: each is "
                 "answered 503",
-                f"set webhook_key to its authentication.apiKey; or {_REGISTER}",
+                f"set webhook_key to its authentication.apiKey; or {self._register()}",
             )
             return self._verdict(WebhookState.DIFFERS, found, one)
         if one.url.endswith("/"):
             note = f"{one} sends to an address with a slash at its end: each is answered 503"
-            return self._verdict(WebhookState.DIFFERS, failed(_WHAT, note, _REGISTER), one)
+            return self._verdict(WebhookState.DIFFERS, failed(_WHAT, note, self._register()), one)
         if lacking := one.lacking():
-            found = warning(_WHAT, f"{one} leaves out {'; '.join(lacking)}", _REGISTER)
+            found = warning(_WHAT, f"{one} leaves out {'; '.join(lacking)}", self._register())
             return self._verdict(WebhookState.DIFFERS, found, one)
         found = ok(_WHAT, f"{one} sends all that is needed here")
         # With the key that is to go it works as well; only whoever asks for it has it replaced.
