@@ -102,11 +102,14 @@ def lock_of(path: Path) -> Path:
     return real.with_name(real.name + ".lock")
 
 
-def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+def migrate(
+    path: Path, migrations: Sequence[str] = MIGRATIONS, *, named: Path | None = None
+) -> None:
     """Bring the file to the newest version; an older one is backed up first.
 
     Each step is one transaction. Raises OutboxTooNew for a file of a newer version of the
-    pipeline, and OutboxError for one that is no outbox; neither is touched.
+    pipeline, and OutboxError for one that is no outbox or has other tables than its version;
+    neither is touched. What is said of the tables names the file `named`.
     """
     if sqlite_version() < OLDEST_SQLITE:
         msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed"
@@ -117,6 +120,7 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
         try:
             _migrate(connection, path, migrations)
+            require_schema(connection, named or path, migrations)
         finally:
             connection.close()
         with suppress(PermissionError):  # another user's file, shared with us on purpose

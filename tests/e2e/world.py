@@ -20,6 +20,7 @@ from pipeline.sandbox.serve import Sandbox, run_sandbox, serve
 from pipeline.sandbox.settings import SandboxSettings, default_settings
 from pipeline.sandbox.stampede import stampede_app
 from pipeline.status import Status
+from tests.outboxes import place_outbox
 from tests.waiting import until
 
 KEY = "sandbox-webhook-key"
@@ -130,6 +131,7 @@ class World:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the daemon in this process; leaving stops it as SIGTERM does."""
+        place_outbox(self.outbox)
         stop = asyncio.Event()
         task = asyncio.create_task(daemon.run(self.config, stop), name="daemon")
         try:
