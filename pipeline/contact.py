@@ -53,7 +53,7 @@ def email_of(guest: Guest) -> str:
     return email
 
 
-# One event asks for its guest's e-mail a dozen times; the few that are under way are kept.
+# One event asks for its guest's e-mail and phone a dozen times; the few under way are kept.
 @functools.lru_cache(maxsize=64)
 def _normalised(email: str) -> str | None:
     """Give an e-mail in its one form; None when it has not the form of one."""
@@ -63,6 +63,7 @@ def _normalised(email: str) -> str | None:
         return None
 
 
+@functools.lru_cache(maxsize=64)
 def e164(raw: str | None, country: str) -> str | None:
     """Write a phone number in E.164; None when it is not valid, dialled from `country`."""
     try:

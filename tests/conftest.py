@@ -33,10 +33,17 @@ if "TMPDIR" not in os.environ and _has_room(_MEMORY):
     os.environ["TMPDIR"] = _MEMORY  # as an environment also for what the tests start
     tempfile.tempdir = None  # it may have been looked up before
 
+# Nobody here is reached by TLS, and each process would read the machine's certificates, twice.
+os.environ["SSL_CERT_FILE"] = os.devnull
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with what mostly waits; at the end there would be nothing to do beside it."""
     items.sort(key=lambda item: item.get_closest_marker("waits") is None)
+
+
+# Until then hardly anything is garbage: modules and tests are made, and all of them stay.
+gc.disable()
 
 
 def pytest_collection_finish() -> None:
@@ -44,6 +51,7 @@ def pytest_collection_finish() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
+    gc.enable()
 
 
 class _Response(aiohttp.ClientResponse):

@@ -2,35 +2,20 @@
 
 import argparse
 import asyncio
+import gc
+import importlib
 import io
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 
 from pipeline import __version__
-from pipeline.cli import (
-    backfill,
-    backup,
-    check,
-    demo,
-    explain,
-    preview,
-    records,
-    run,
-    sandbox,
-    simulate,
-    status,
-    sweeps,
-    venues,
-    webhooks,
-)
 from pipeline.cli.common import (
     EXIT_CONFIG,
     EXIT_FAILED,
     EXIT_INTERRUPTED,
     EXIT_USAGE,
-    Commands,
     Help,
     complain,
 )
@@ -56,23 +41,26 @@ Exit codes: 0 done, 1 it did not work, 2 wrong usage, 69 the daemon or a needed 
 reached, 78 the configuration is wrong, 130 interrupted.
 """
 
-#: In the order in which a person meets them.
-_COMMANDS: Sequence[Callable[[Commands], None]] = (
-    demo.add,
-    run.add,
-    check.add,
-    preview.add,
-    venues.add,
-    webhooks.add,
-    status.add,
-    explain.add,
-    records.add,
-    sweeps.add,
-    backfill.add,
-    backup.add,
-    sandbox.add,
-    simulate.add,
-)
+#: The module of each command, in the order in which a person meets them. They need most of the
+#: libraries among them, and hardly any by itself, so only the one that is asked for is imported.
+_COMMANDS: Mapping[str, str] = {
+    "demo": "demo",
+    "run": "run",
+    "check": "check",
+    "preview": "preview",
+    "venues": "venues",
+    "webhooks": "webhooks",
+    "status": "status",
+    "explain": "explain",
+    "events": "records",
+    "deliveries": "records",
+    "reconcile": "sweeps",
+    "backfill": "backfill",
+    "backup": "backup",
+    "restore": "backup",
+    "sandbox": "sandbox",
+    "simulate": "simulate",
+}
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -109,8 +97,16 @@ def _run(arguments: Sequence[str]) -> int:
         if not _is_text(argument):
             complain(f"pipeline: {argument!r} is not UTF-8 text")
             return EXIT_USAGE
-    options = parser().parse_args(arguments)
+    options = parser(_asked_for(arguments)).parse_args(arguments)
     return int(options.command(options))
+
+
+def _asked_for(arguments: Sequence[str]) -> Collection[str]:
+    """Name the commands that there must be for these arguments: all, to list them in the help."""
+    first = arguments[0] if arguments else ""
+    if first == "--version":
+        return ()
+    return [first] if first in _COMMANDS else list(_COMMANDS)
 
 
 def _is_text(argument: str) -> bool:
@@ -128,8 +124,8 @@ def _let_go_of_stdout() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def parser() -> argparse.ArgumentParser:
-    """Make the parser of all commands."""
+def parser(commands: Collection[str] = tuple(_COMMANDS)) -> argparse.ArgumentParser:
+    """Make the parser of these commands, and of those that share a module with them."""
     made = argparse.ArgumentParser(
         prog="pipeline",
         description=_ABOUT,
@@ -137,7 +133,11 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=Help,
     )
     made.add_argument("--version", action="version", version=f"pipeline {__version__}")
-    commands = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for add in _COMMANDS:
-        add(commands)
+    added = made.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    gc.disable()  # what is imported stays, and looking for garbage in it is a tenth of the time
+    try:
+        for module in dict.fromkeys(_COMMANDS[name] for name in commands):
+            importlib.import_module(f"pipeline.cli.{module}").add(added)
+    finally:
+        gc.enable()
     return made

@@ -1,19 +1,22 @@
 """What several commands share: exit codes, the option --config, tables, JSON."""
 
 import argparse
+import functools
 import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
-import msgspec
-from rich import box
-from rich.console import Console
-from rich.table import Table
 from rich_argparse import RawDescriptionRichHelpFormatter
 
-from pipeline.config import Config, load
+# What a command may do without is imported where it is needed.
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+
+    from pipeline.config import Config
+
 
 #: Columns of what is no terminal: nothing is cut there that a script may look for.
 _WIDE = 10_000
@@ -79,16 +82,20 @@ def default_config() -> Path:
     return Path(os.environ.get("PIPELINE_CONFIG") or "config.toml")
 
 
-def configuration(options: argparse.Namespace) -> Config:
+def configuration(options: argparse.Namespace) -> "Config":
     """Load what --config names; ConfigError with every problem."""
+    from pipeline.config import load
+
     return load(options.config)
 
 
-def console(width: int | None = None) -> Console:
+def console(width: int | None = None) -> "Console":
     """Make the console that tables are printed on: colour, and a narrow page, only on a terminal.
 
     With NO_COLOR nothing is bold either.
     """
+    from rich.console import Console
+
     if width is None and not sys.stdout.isatty():
         width = _WIDE
     return Console(
@@ -99,8 +106,11 @@ def console(width: int | None = None) -> Console:
     )
 
 
-def table(*columns: str) -> Table:
+def table(*columns: str) -> "Table":
     """Make a table whose texts go on in the next line where there is no room; none is cut."""
+    from rich import box
+    from rich.table import Table
+
     made = Table(box=box.SIMPLE_HEAD)
     for name in columns:
         made.add_column(name, overflow="fold")
@@ -110,10 +120,14 @@ def table(*columns: str) -> Table:
 class Help(RawDescriptionRichHelpFormatter):
     """Writes the help as everything else is written."""
 
-    def __init__(self, prog: str) -> None:
-        super().__init__(prog, console=console(shutil.get_terminal_size().columns))
+    @functools.cached_property
+    def console(self) -> "Console":
+        """Made when something is written: argparse makes one of these for each option."""
+        return console(shutil.get_terminal_size().columns)
 
 
 def print_json(document: object) -> None:
     """Print what --json promises: one document."""
+    import msgspec
+
     sys.stdout.buffer.write(msgspec.json.format(msgspec.json.encode(document)) + b"\n")

@@ -23,7 +23,6 @@ from pipeline.outbox.file import (
     migrate,
     read_only,
     require_outbox,
-    require_schema,
     schema_version,
 )
 from pipeline.outbox.overview import DIFFERENCE
@@ -178,9 +177,8 @@ def _subject(source: Path, copy: Path, exc: sqlite3.Error) -> str:
 def _require_sound(file: Path, copy: Path) -> None:
     """Refuse a copy that a daemon could not go on with; it is migrated to see that."""
     with explained(file, "cannot be put back"):
-        migrate(copy)
+        migrate(copy, named=file)
         with closing(_connected(copy)) as connection:
-            require_schema(connection, file)
             [[off]] = rows(connection, DIFFERENCE)
     if off:
         msg = f"{file}: its counters differ from its rows by {off}: it was changed by hand"

@@ -2,13 +2,14 @@
 
 import asyncio
 import fcntl
+import functools
 import os
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager, suppress
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import quote
 
 from pipeline.errors import (
@@ -43,6 +44,9 @@ _STATEMENTS = 128
 
 #: What the schema's first version writes into the header.
 _APPLICATION = 1380930388
+
+#: Types, names and statements of all in a schema but what SQLite makes by itself.
+_Made: TypeAlias = frozenset[tuple[str, str, str | None]]
 
 
 @contextmanager
@@ -98,11 +102,14 @@ def lock_of(path: Path) -> Path:
     return real.with_name(real.name + ".lock")
 
 
-def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
+def migrate(
+    path: Path, migrations: Sequence[str] = MIGRATIONS, *, named: Path | None = None
+) -> None:
     """Bring the file to the newest version; an older one is backed up first.
 
     Each step is one transaction. Raises OutboxTooNew for a file of a newer version of the
-    pipeline, and OutboxError for one that is no outbox; neither is touched.
+    pipeline, and OutboxError for one that is no outbox or has other tables than its version;
+    neither is touched. What is said of the tables names the file `named`.
     """
     if sqlite_version() < OLDEST_SQLITE:
         msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed"
@@ -113,6 +120,7 @@ def migrate(path: Path, migrations: Sequence[str] = MIGRATIONS) -> None:
         connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
         try:
             _migrate(connection, path, migrations)
+            require_schema(connection, named or path, migrations)
         finally:
             connection.close()
         with suppress(PermissionError):  # another user's file, shared with us on purpose
@@ -138,11 +146,7 @@ def require_schema(
 
     Indexes and views of one's own do no harm; a trigger writes where nobody expects it.
     """
-    with closing(sqlite3.connect(":memory:")) as fresh:
-        for script in migrations:
-            fresh.executescript(script)
-        wanted = _made_of(fresh)
-    found = _made_of(connection)
+    wanted, found = _made_by(tuple(migrations)), _made_of(connection)
     odd = {name for _, name, _ in wanted - found}
     odd |= {name for kind, name, _ in found - wanted if kind == "trigger"}
     if odd:
@@ -154,10 +158,17 @@ def require_schema(
         raise OutboxError(msg)
 
 
-def _made_of(connection: sqlite3.Connection) -> set[tuple[str, str, str | None]]:
-    """Give types, names and statements of all but what SQLite makes by itself."""
+@functools.cache
+def _made_by(migrations: tuple[str, ...]) -> _Made:
+    with closing(sqlite3.connect(":memory:")) as fresh:
+        for script in migrations:
+            fresh.executescript(script)
+        return _made_of(fresh)
+
+
+def _made_of(connection: sqlite3.Connection) -> _Made:
     sql = "SELECT type, name, sql FROM sqlite_schema WHERE name NOT LIKE 'sqlite@_%' ESCAPE '@'"
-    return set(connection.execute(sql).fetchall())
+    return frozenset(connection.execute(sql).fetchall())
 
 
 def require_outbox(path: Path) -> None:
@@ -217,11 +228,10 @@ def _migrate(connection: sqlite3.Connection, path: Path, migrations: Sequence[st
         connection.execute(f"PRAGMA page_size = {_PAGE}")
     connection.execute("PRAGMA journal_mode = WAL")
     for number, script in enumerate(migrations[version:], start=version + 1):
-        connection.execute("BEGIN IMMEDIATE")
-        for statement in _statements(script):
-            connection.execute(statement)
-        connection.execute(f"PRAGMA user_version = {number}")
-        connection.execute("COMMIT")
+        # Its last statement may lack a semicolon, or be followed by a comment.
+        connection.executescript(
+            f"BEGIN IMMEDIATE; {script}\n; PRAGMA user_version = {number}; COMMIT;"
+        )
 
 
 def _back_up(connection: sqlite3.Connection, target: Path) -> None:
@@ -234,32 +244,20 @@ def _back_up(connection: sqlite3.Connection, target: Path) -> None:
         copy.close()
 
 
-def _statements(script: str) -> Iterator[str]:
-    """Split a script; `executescript` would commit before it begins."""
-    statement = ""
-    for line in script.splitlines(keepends=True):
-        statement += line
-        if sqlite3.complete_statement(statement):
-            yield statement
-            statement = ""
-    if statement.strip():  # comments, or a statement that lacks its semicolon
-        yield statement
-
-
-_PRAGMAS = (
-    "journal_mode = WAL",
-    "synchronous = FULL",
-    "foreign_keys = ON",
-    # Deleted personal data is overwritten, not only unlinked, also in pages that become free.
-    "secure_delete = ON",
-    # `Writer` does it between two transactions; this bounds the file when one writes much.
-    "wal_autocheckpoint = 8000",
-    "cache_size = -8000",
-    "journal_size_limit = 67108864",
-    # What a statement of many rows would need to be undone: in a file, writing it costs more than
-    # the rows themselves.
-    "temp_store = MEMORY",
-)
+_PRAGMAS = """
+PRAGMA journal_mode = WAL;
+PRAGMA synchronous = FULL;
+PRAGMA foreign_keys = ON;
+-- Deleted personal data is overwritten, not only unlinked, also in pages that become free.
+PRAGMA secure_delete = ON;
+-- `Writer` does it between two transactions; this bounds the file when one writes much.
+PRAGMA wal_autocheckpoint = 8000;
+PRAGMA cache_size = -8000;
+PRAGMA journal_size_limit = 67108864;
+-- What a statement of many rows would need to be undone: in a file, writing it costs more than the
+-- rows themselves.
+PRAGMA temp_store = MEMORY;
+"""
 
 
 @asynccontextmanager
@@ -275,9 +273,12 @@ async def writing(path: Path, connect: Connect = Connection) -> AsyncIterator[Co
                     cached_statements=_STATEMENTS,
                 )
             )
-            for pragma in _PRAGMAS:
-                await connection.execute_fetchall(f"PRAGMA {pragma}")
+            await connection.run(_set_up)
         yield connection
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    connection.executescript(_PRAGMAS)
 
 
 class Footprint:

@@ -298,7 +298,6 @@ async def open_outbox(
         require_outbox(path)
     with instance_lock(path):
         migrate(path)
-        require_current(path)
         async with (
             writing(path, connect) as connection,
             reading(path, connect=connect) as readers,

@@ -130,7 +130,8 @@ async def _spoil(
         case "garbage":
             return _garbage(answer)
         case status:
-            return _error(request, int(status), fault.retry_after)
+            quoted = (await request.read()).decode(errors="replace") if fault.quotes else ""
+            return _error(request, int(status), fault.retry_after, quoted)
 
 
 def _aborted(request: web.Request) -> web.Response:
@@ -153,8 +154,11 @@ def _garbage(answer: web.StreamResponse | None) -> web.Response:
     return web.Response(text="<html><body>Bad Gateway</body></html>", content_type="text/html")
 
 
-def _error(request: web.Request, status: int, retry_after: int | str | None) -> web.Response:
-    answer = request.app[CONTROL].peer.error(request, status, "Sandbox Fault")
+def _error(
+    request: web.Request, status: int, retry_after: int | str | None, quoted: str
+) -> web.Response:
+    message = f"Sandbox Fault {quoted}".rstrip()
+    answer = request.app[CONTROL].peer.error(request, status, message)
     if retry_after is not None:
         answer.headers["Retry-After"] = str(retry_after)
     return answer

@@ -28,6 +28,8 @@ class Fault(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     after: bool = False
     #: seconds, for slow
     delay: Annotated[float, msgspec.Meta(ge=0)] = 2.0
+    #: for a status: its message repeats the request's body
+    quotes: bool = False
     #: value of the header `Retry-After`, seconds or a date, for a status
     retry_after: int | str | None = None
 

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from pipeline import __version__
 from pipeline.cli import main, parser
 from pipeline.config import load
 from pipeline.status import Status
@@ -265,6 +266,41 @@ def test_help_names_every_command_and_exit_code() -> None:
         "130",
     ):
         assert word in text
+
+
+def test_each_command_that_the_help_names_has_its_own(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each is imported by itself, and must be found where it is looked for."""
+    names = re.findall(r"^    ([a-z]+)  ", parser().format_help(), re.MULTILINE)
+    assert {"run", "events", "restore", "simulate"} < set(names)
+    for name in names:
+        with pytest.raises(SystemExit) as stopped:
+            main([name, "--help"])
+        assert stopped.value.code == 0
+        assert capsys.readouterr().out.startswith(f"Usage: pipeline {name} ")
+
+
+_IMPORTED = """
+import sys
+from pipeline.cli import main
+for arguments, heavy in (
+    (["--version"], "msgspec aiohttp pipeline.config"),
+    (["status", "--help"], "pipeline.assembly"),
+):
+    try:
+        main(arguments)
+    except SystemExit as stopped:
+        assert stopped.code == 0
+    print(*[name for name in heavy.split() if name in sys.modules])
+"""
+
+
+def test_a_command_imports_nothing_that_others_need() -> None:
+    """Whoever asks every minute how it is doing would wait, and heat the machine, for nothing."""
+    done = subprocess.run(
+        [sys.executable, "-c", _IMPORTED], capture_output=True, text=True, check=True
+    )
+    shown = done.stdout.splitlines()
+    assert (shown[0], shown[1], shown[-1]) == (f"pipeline {__version__}", "", "")
 
 
 def test_the_shipped_configuration_is_right(

@@ -49,7 +49,8 @@ _PAST = [
 #: What Stampede's answers may be, so that a sentence in which one is told of could show a person.
 _FAULTS = ("400", "500", "garbage", "reset")
 
-_SECRET = re.compile(r"secret|marker|7400\s?123456|1980-02-03|MK1", re.IGNORECASE)
+#: The name of a field, which a peer may quote, is none.
+_SECRET = re.compile(r"(?<!\bclient_)secret|marker|7400\s?123456|1980-02-03|MK1", re.IGNORECASE)
 
 
 async def _said(here: World) -> dict[str, str]:
@@ -89,7 +90,7 @@ async def _each_meets_a_fault(here: World) -> None:
     """Book for a guest per kind of trouble at Stampede, and wait until it is told or refused."""
     for fault in _FAULTS:
         guest = await here.guest(**_GUEST | {"email": f"marker.{fault}@example.com"})
-        faults = {"kind": fault, "path": "/v1/", "count": 6}
+        faults = {"kind": fault, "path": "/v1/", "count": 6, "quotes": True}
         await here.control("stampede", "faults", faults)
         await here.book(booking={"customerId": guest, "items": _PAST, **_BOOKING, **_UNFORESEEN})
         await here.settled()
@@ -101,6 +102,8 @@ async def test_no_surface_shows_a_person_or_a_secret(
 ) -> None:
     """Logs are kept for years, screens are photographed, and metrics leave the house."""
     async with world(tmp_path, everything=True) as here:
+        refused = {"kind": "500", "path": "/oauth/token", "count": 1, "quotes": True}
+        await here.control("stampede", "faults", refused)
         async with here.running():
             customer = await here.guest(**_GUEST)
             booking = {
@@ -140,6 +143,8 @@ async def test_no_surface_shows_a_person_or_a_secret(
     shown = {where: match[0] for where, text in said.items() if (match := _SECRET.search(text))}
     assert shown == {}
     assert len(said) > 12
+    failed = [line for line in found.err.splitlines() if '"peer failed"' in line]
+    assert any("client_secret" in line for line in failed), "what a peer quotes was looked at"
     for name in {"mail", *_FAULTS} - {"400"}:
         assert f"marker.{name}@example.com" in repr(guests), "it was told to whom it has to be"
     outcomes = {name for (name,) in here.rows("SELECT outcome FROM attempts")}

@@ -5,7 +5,7 @@ import socket
 import sqlite3
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from pipeline.sandbox.serve import Sandbox, run_sandbox, serve
 from pipeline.sandbox.settings import SandboxSettings, default_settings
 from pipeline.sandbox.stampede import stampede_app
 from pipeline.status import Status
+from tests.outboxes import place_outbox
 from tests.waiting import until
 
 KEY = "sandbox-webhook-key"
@@ -130,6 +131,7 @@ class World:
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
         """Run the daemon in this process; leaving stops it as SIGTERM does."""
+        place_outbox(self.outbox)
         stop = asyncio.Event()
         task = asyncio.create_task(daemon.run(self.config, stop), name="daemon")
         try:
@@ -170,13 +172,12 @@ class World:
     async def settled(self) -> Status:
         """Wait until nothing waits any more, and give the daemon's own account of it."""
         # The rows say so for a tenth of what it costs to ask the daemon, ten times a test.
-        await until(lambda: not self.rows(_OWED))
+        await self._has_none(_OWED)
         return await self.status()
 
     async def heard(self) -> None:
         """Wait until every event has come to its end, whatever is still owed."""
-        sql = "SELECT 1 FROM events WHERE state IN ('waiting', 'processing')"
-        await until(lambda: not self.rows(sql), timeout=20.0)
+        await self._has_none("SELECT 1 FROM events WHERE state IN ('waiting', 'processing')")
 
     async def everything_was_answered(self) -> bool:
         """Tell whether ROLLER has been answered 200 to every message, be it after repetitions."""
@@ -248,11 +249,16 @@ class World:
 
     def rows(self, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
         """Look into the outbox as a user does: read-only."""
-        connection = sqlite3.connect(f"file:{self.outbox}?mode=ro", uri=True)
-        try:
+        with closing(self._opened()) as connection:
             return connection.execute(sql, parameters).fetchall()
-        finally:
-            connection.close()
+
+    async def _has_none(self, sql: str) -> None:
+        # Of a look that opens the file, reading what tables it has is nearly all of the work.
+        with closing(self._opened()) as connection:
+            await until(lambda: not connection.execute(sql).fetchall())
+
+    def _opened(self) -> sqlite3.Connection:
+        return sqlite3.connect(f"file:{self.outbox}?mode=ro", uri=True)
 
     def deliveries(self) -> Counter[tuple[str, str]]:
         """Count the deliveries by kind and state."""

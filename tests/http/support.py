@@ -31,6 +31,7 @@ from pipeline.status import Status
 from pipeline.tokens import Tokens
 from pipeline.wire import client
 from tests.fakes import FakeClock
+from tests.outboxes import place_outbox
 from tests.waiting import LONG
 
 #: Seconds to wait for an answer or the end of a connection: less than a body is waited for, so
@@ -196,7 +197,7 @@ async def listening(folder: Path, *, body_timeout: float = LONG) -> AsyncIterato
     clock, lines = FakeClock(), io.StringIO()
     log = Log(clock, level="info", style="json", sink=lines)
     async with AsyncExitStack() as stack:
-        outbox = await stack.enter_async_context(open_outbox(config.outbox.path))
+        outbox = await stack.enter_async_context(open_outbox(place_outbox(config.outbox.path)))
         http = await stack.enter_async_context(client())
         tokens = Tokens(folder / "tokens", clock)
         peers = PeersOnTheWire(http, tokens)

@@ -28,6 +28,7 @@ from pipeline.tokens import Tokens
 from pipeline.wire import client
 from tests.fakes import FakeClock
 from tests.outbox.support import look
+from tests.outboxes import place_outbox
 
 _CONFIG = """
 [outbox]
@@ -194,7 +195,7 @@ async def field(
         config = load(config_file)
         lines = io.StringIO()
         log = Log(clock, level="info", style="json", sink=lines)
-        outbox = await stack.enter_async_context(open_outbox(config.outbox.path))
+        outbox = await stack.enter_async_context(open_outbox(place_outbox(config.outbox.path)))
         http = await stack.enter_async_context(client())
         peers = PeersOnTheWire(http, Tokens(folder / "tokens", clock))
         session = await stack.enter_async_context(aiohttp.ClientSession())

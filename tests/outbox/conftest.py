@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
+from tests.outboxes import place_outbox
 
 
 @pytest.fixture
@@ -17,5 +18,5 @@ def path(tmp_path: Path) -> Path:
 @pytest.fixture
 async def outbox(path: Path) -> AsyncIterator[SqliteOutbox]:
     """An empty outbox."""
-    async with open_outbox(path) as opened:
+    async with open_outbox(place_outbox(path)) as opened:
         yield opened

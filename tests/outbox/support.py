@@ -2,6 +2,8 @@
 
 import sqlite3
 from collections import Counter
+from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -166,26 +168,31 @@ def change(path: Path, sql: str, *parameters: object) -> None:
 
 def look(path: Path, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
     """Look into the file as a user does."""
-    connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True)
-    try:
-        return connection.execute(sql, parameters).fetchall()
-    finally:
-        connection.close()
+    [found] = _look(path, sql, parameters=parameters)
+    return found
 
 
 def conserved(path: Path) -> None:
     """Assert that the counters are what a count of the rows gives."""
-    counted = Counter[tuple[str, str, str]]()
-    for what, owner, state in look(
+    rows, duplicates, counters, kept, owed = _look(
         path,
         """SELECT 'event', source, state FROM event
            UNION ALL SELECT 'delivery', destination, state FROM delivery""",
-    ):
-        counted[what, owner, state] += 1
-    for source, n in look(path, "SELECT source, sum(duplicates) FROM event GROUP BY source"):
+        "SELECT source, sum(duplicates) FROM event GROUP BY source",
+        "SELECT * FROM counter",
+        "SELECT * FROM owed WHERE n <> 0",
+        """SELECT destination, priority, kind, count(*) FROM delivery
+           WHERE state IN ('waiting', 'sending') GROUP BY 1, 2, 3""",
+    )
+    counted = Counter[tuple[str, str, str]](rows)
+    for source, n in duplicates:
         counted["event", source, "duplicates"] += n
-    kept = Counter({(w, o, s): n for w, o, s, n in look(path, "SELECT * FROM counter")})
-    assert +kept == +counted
-    open_ = """SELECT destination, priority, kind, count(*) FROM delivery
-               WHERE state IN ('waiting', 'sending') GROUP BY 1, 2, 3"""
-    assert set(look(path, "SELECT * FROM owed WHERE n <> 0")) == set(look(path, open_))
+    assert +Counter({(w, o, s): n for w, o, s, n in counters}) == +counted
+    assert set(kept) == set(owed)
+
+
+def _look(
+    path: Path, *statements: str, parameters: Sequence[object] = ()
+) -> list[list[tuple[Any, ...]]]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True)) as connection:
+        return [connection.execute(sql, parameters).fetchall() for sql in statements]

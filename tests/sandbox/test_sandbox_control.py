@@ -63,6 +63,13 @@ async def test_a_status_fault_strikes_so_often_and_takes_no_effect(stampede: Api
     assert (await stampede.state())["faults"][0]["struck"] == 2
 
 
+async def test_a_status_fault_may_quote_what_it_refuses(stampede: Api) -> None:
+    """Whoever logs what a peer says would else never see what it may say."""
+    await stampede.fault(kind="400", quotes=True)
+    answer = await stampede.post("/v1/guests", {"email": "ada@example.com"})
+    assert (answer.status, b"ada@example.com" in answer.body) == (400, True)
+
+
 @pytest.mark.parametrize("path", ["/v1/guests", "/v1/g…", "/v1/*/", "/v1/…/tags"])
 async def test_a_fault_strikes_only_where_it_is_wanted(stampede: Api, path: str) -> None:
     """One endpoint down, the others up: the daemon's lanes must not notice each other."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import tempfile
+from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
@@ -163,6 +164,19 @@ def others_wait(setup: Setup, *, hours: float, per_hour: float, flood: int) -> f
     found = waits(max(left.get(key, end) - at, 0.0) for key, at in seen.items())
     assert found.median is not None
     return found.median
+
+
+def told_of(setup: Setup, *, waiting: int) -> Counter[str]:
+    """Count by venue the bookings told of in one window, while so many of each wait."""
+
+    async def play(world: World) -> None:
+        for venue in world.venues:
+            await world.owe(venue, _bookings(waiting))
+        await asyncio.sleep(setup.per)
+
+    world = run(setup, play)
+    left = [key for key, way in world.watch.ways.items() if way.first_left is not None]
+    return Counter(world.watch.came[event][1] for _, event, _ in left)
 
 
 def _bookings(count: int, *, since: float = 0.0, every: float = 0.0) -> list[Happening]:

@@ -32,6 +32,7 @@ from pipeline.tell import Teller
 from pipeline.wire import current_recorder
 from tests.fakes import FakeClock
 from tests.outbox.support import LEASE, T0, arrival, lines
+from tests.outboxes import place_outbox
 
 TOKEN = "t0ken"
 
@@ -147,7 +148,7 @@ async def telling(
     )
     venue = VenueDetails(timezone="Europe/London", currency="GBP", country="GB")
     traits = {"leeds": SourceTraits(venue=venue, adults_only=True)}
-    async with open_outbox(path) as outbox:
+    async with open_outbox(place_outbox(path)) as outbox:
         budget = Budget(made.rate_limit, clock)
         means = Means(outbox=outbox, gatherer=Gatherer(outbox, traits), clock=clock, log=log)
         policy = RetryPolicy(first=Duration(2), max=Duration(3600))

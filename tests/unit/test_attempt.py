@@ -13,6 +13,7 @@ from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.settings import Duration, RateLimit
 from tests.fakes import FakeClock
 from tests.outbox.support import look
+from tests.outboxes import place_outbox
 
 _LIMIT = RateLimit(requests=100, per=Duration(900))
 
@@ -24,7 +25,7 @@ def budget(clock: FakeClock) -> Budget:
 
 @pytest.fixture
 async def outbox(tmp_path: Path) -> AsyncIterator[SqliteOutbox]:
-    async with open_outbox(tmp_path / "outbox.db") as opened:
+    async with open_outbox(place_outbox(tmp_path / "outbox.db")) as opened:
         await opened.ledger.allow("stampede", 100, 900_000_000)
         yield opened
 

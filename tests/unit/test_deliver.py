@@ -25,6 +25,7 @@ from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.plugin import Call, Reply, VenueDetails
 from pipeline.settings import Duration, Secret
 from tests.outbox.support import GUEST, claimed, look
+from tests.outboxes import place_outbox
 from tests.waiting import until
 
 _QUICK = RetryPolicy(first=Duration(0.02), max=Duration(0.1))
@@ -60,7 +61,7 @@ class _Broken:
 @pytest.fixture
 async def outbox(tmp_path: Path) -> AsyncIterator[SqliteOutbox]:
     """An outbox that owes Stampede a guest."""
-    async with open_outbox(tmp_path / "outbox.db") as opened:
+    async with open_outbox(place_outbox(tmp_path / "outbox.db")) as opened:
         event = await claimed(opened, "1")
         await opened.deliveries.settle(event, [GUEST], now=1)
         yield opened

@@ -22,6 +22,7 @@ from pipeline.settings import Duration, Keys, Secret
 from pipeline.sources.roller import Roller, RollerSettings
 from pipeline.wire import PeerSession
 from tests.outbox.support import arrival, look
+from tests.outboxes import place_outbox
 from tests.waiting import until
 
 
@@ -50,7 +51,7 @@ async def test_a_mistake_of_ours_is_the_lanes_trouble_and_the_work_goes_on(
         webhook_key=Keys((Secret("key"),)),
     )
     policy = RetryPolicy(first=Duration(0.02), max=Duration(0.1))
-    async with open_outbox(tmp_path / "outbox.db") as outbox:
+    async with open_outbox(place_outbox(tmp_path / "outbox.db")) as outbox:
         await outbox.intake.accept(arrival("1", at=1))
         means = Means(outbox=outbox, gatherer=Gatherer(outbox, {}), clock=clock, log=log)
         source = Roller("leeds", settings, session)

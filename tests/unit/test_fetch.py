@@ -20,6 +20,7 @@ from pipeline.outbox.sqlite import open_outbox
 from pipeline.simulation.network import Latency, Outages
 from pipeline.simulation.roller import SimulatedRoller
 from tests.fakes import FakeClock
+from tests.outboxes import place_outbox
 
 
 @pytest.fixture
@@ -33,7 +34,7 @@ async def fetcher(tmp_path: Path, clock: FakeClock) -> AsyncIterator[Fetcher]:
     source = SimulatedRoller(
         random.Random(1), latency=Latency(least=0.0, usual=0.001), outages=Outages()
     )
-    async with open_outbox(tmp_path / "outbox.db") as outbox:
+    async with open_outbox(place_outbox(tmp_path / "outbox.db")) as outbox:
         means = Means(outbox=outbox, gatherer=Gatherer(outbox, {}), clock=clock, log=log)
         yield Fetcher(
             "leeds",
