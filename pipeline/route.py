@@ -37,10 +37,10 @@ def reports_of(asked: Asked) -> Sequence[Report]:
 class Route:
     """The way through the reports of one source."""
 
-    def __init__(self, source: str, sweeps: Sweeps, waivers: timedelta) -> None:
+    def __init__(self, source: str, sweeps: Sweeps, waivers: timedelta | None) -> None:
         self._source = source
         self._sweeps = sweeps
-        #: For how long a signed waiver holds.
+        #: For how long a signed waiver holds; None where none are read.
         self._waivers = waivers
 
     async def first(self, asked: Asked, today: date) -> Place:
@@ -62,7 +62,7 @@ class Route:
         permission. A reconciliation goes on, for bookings must not wait for ever: whom it finds, a
         webhook should have told of, and those do not wait for a report either.
         """
-        if asked.origin is not Origin.BACKFILL or asked.dry_run:
+        if asked.origin is not Origin.BACKFILL or asked.dry_run or self._waivers is None:
             return ()
         since = self._waivers_since(asked)
         return [one for one in await self._left() if one.asked.until >= since]
@@ -81,7 +81,7 @@ class Route:
         )
 
     def _waivers_since(self, asked: Asked) -> date:
-        return asked.since - self._waivers
+        return asked.since - (self._waivers or timedelta())
 
     async def _left(self) -> Sequence[Run]:
         """Give the parts that hold signed waivers."""
@@ -93,6 +93,8 @@ class Route:
 
         The last one, which is today as a rule, never was.
         """
+        if self._waivers is None:
+            return ()
         known = set(await self._sweeps.waiver_days(self._source, first))
         days = ((last - first) // DAY + 1) if last >= first else 0
         return [

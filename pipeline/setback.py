@@ -60,6 +60,8 @@ class Setback:
     async def hold(self, run: Run, part: Run) -> Run:
         """Let a run wait until it is known who is a minor: tried again when the part has been."""
         why = f"who is a minor is not known yet, for {described(part)}: {part.reason}"
+        if part.forbidden:
+            why += f'; or do without them: sources.{run.source}.waivers = "off"'
         after = max(part.due_at, self._clock.now()) + SECOND
         return await self.halt(_replace(run, due_at=after), RunState.WAITING, why)
 

@@ -66,7 +66,7 @@ class Sweep:
         log: Log,
         *,
         adults_only: bool,
-        waivers: timedelta,
+        waivers: timedelta | None,
     ) -> None:
         self.reports = reports
         self.route = Route(source, outbox.sweeps, waivers)

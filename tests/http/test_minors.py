@@ -125,7 +125,7 @@ async def test_a_backfill_waits_for_waivers_that_may_not_be_read(
             "who is a minor is not known yet, for the signed waivers of 2026-09-28 to 2026-10-07: "
             "ROLLER answered 403 to /data/signedwaivers: the API key lacks the permission for it: "
             "give it the permission for GET /data/signedwaivers at Venue Manager > Settings > "
-            "Integrations > API keys"
+            'Integrations > API keys; or do without them: sources.leeds.waivers = "off"'
         )
         assert {name for name, _, _ in await here.asked()} == {"signedwaivers"}
         assert len(await here.asked()) == 1
@@ -141,6 +141,16 @@ async def test_a_backfill_waits_for_waivers_that_may_not_be_read(
         assert done.state is RunState.DONE
         assert here.minors() == {str(customer)}
         assert "customer" not in here.kinds()
+
+
+@pytest.mark.parametrize("how", _RUNS)
+async def test_a_venue_may_do_without_waivers(tmp_path: Path, how: Mapping[str, Any]) -> None:
+    """It has none at ROLLER, or a key that may not read them: then nothing waits for them."""
+    async with field(tmp_path, waivers="off") as here:
+        await here.book(_AT, customerId=9, items=[{"bookingItemId": 1, "productId": 7}])
+        await here.control("permissions", missing=["GET /data/signedwaivers"])
+        assert (await _ran(here, how)).state is RunState.DONE
+        assert "signedwaivers" not in {name for name, _, _ in await here.asked()}
 
 
 async def test_a_reconciliation_does_not_wait_for_waivers(tmp_path: Path) -> None:

@@ -28,13 +28,15 @@ _PRODUCTS = "GET /products"
 #: A day of which there is nothing to read.
 _DAY = "?startDate=2010-01-01&endDate=2010-01-02&pageNumber=1&pageSize=1"
 _LOST = "without it nobody finds what no webhook tells"
-#: By what is called: where, and what comes of it if it may not be read.
-_REPORTS: Mapping[str, tuple[str, str]] = {
-    "GET /data/bookingitems": (f"/data/bookingitems{_DAY}", _LOST),
-    "GET /data/customers": (f"/data/customers{_DAY}", _LOST),
+#: By what is called: where, what comes of it if it may not be read, and the setting that does
+#: without it.
+_REPORTS: Mapping[str, tuple[str, str, str]] = {
+    "GET /data/bookingitems": (f"/data/bookingitems{_DAY}", _LOST, "reconcile"),
+    "GET /data/customers": (f"/data/customers{_DAY}", _LOST, "reconcile"),
     "GET /data/signedwaivers": (
         f"/data/signedwaivers{_DAY}",
         "without it no backfill begins, and who signed before is not known as a minor",
+        "waivers",
     ),
 }
 _WEBHOOKS = "GET /webhooks"
@@ -85,8 +87,9 @@ class Examination:
             lacks = "without it bookings have no type, and add-ons count as people"
             found.append(await self._spared(_PRODUCTS, "/products", lacks, "products"))
         if self._settings.reconcile != "off":
-            for called, (path, lacks) in _REPORTS.items():
-                found.append(await self._spared(called, path, lacks, "reconcile"))
+            for called, (path, lacks, setting) in _REPORTS.items():
+                if setting != "waivers" or self._settings.waivers:
+                    found.append(await self._spared(called, path, lacks, setting))
         reply = await self._reply(_WEBHOOKS, "/webhooks", fine=_MAY_LIST)
         if isinstance(reply, Finding):
             found.append(reply)

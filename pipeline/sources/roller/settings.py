@@ -111,12 +111,15 @@ class RollerSettings(Struct, frozen=True, kw_only=True):
     adults_only: bool = True
     #: A signed waiver is valid for a year as a rule, and this is the longest one: whoever came
     #: within it has signed another since.
-    waivers: Duration = Duration(366 * 86_400)
+    waivers: Every = Every(366 * 86_400)
 
     @property
-    def waiver_days(self) -> timedelta:
-        """How far back it is read who is a minor by a signed waiver, in whole days."""
-        return timedelta(days=math.ceil(self.waivers / 86_400))
+    def waiver_days(self) -> timedelta | None:
+        """How far back it is read who is a minor by a signed waiver, in whole days.
+
+        None where the report of waivers is not read at all.
+        """
+        return timedelta(days=math.ceil(self.waivers / 86_400)) if self.waivers else None
 
     def unused(self) -> Iterator[str]:
         """Name what has no effect in this version, if it is given."""
