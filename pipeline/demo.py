@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import os
+import random
 import socket
 import sys
 import tempfile
@@ -40,6 +41,9 @@ _STOP = 30.0
 _STUCK = 20.0
 
 _POLL = 0.1
+
+#: Below those of Linux's ip_local_port_range.
+_PORTS = (10_000, 20_000)
 
 #: Rows that the daemon lists at most.
 _MOST = 1000
@@ -278,10 +282,16 @@ async def _post(http: aiohttp.ClientSession, url: str, body: object) -> Any:
 
 
 def _free_addresses() -> tuple[str, str]:
-    with socket.socket() as one, socket.socket() as other:
-        one.bind(("127.0.0.1", 0))
-        other.bind(("127.0.0.1", 0))
-        return (
-            f"127.0.0.1:{one.getsockname()[1]}",
-            f"127.0.0.1:{other.getsockname()[1]}",
-        )
+    """Give two loopback addresses that nobody uses.
+
+    Not such as the system gives out by itself: one that is free now may be another connection's own
+    by the time that the daemon listens.
+    """
+    found: dict[str, None] = {}
+    while len(found) < 2:  # noqa: PLR2004 - of webhooks, and of the admin
+        port = random.randrange(*_PORTS)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            found[f"127.0.0.1:{port}"] = None
+    listen, admin = found
+    return listen, admin
