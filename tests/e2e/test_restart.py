@@ -36,7 +36,7 @@ async def process(here: World, log: Path) -> AsyncIterator[asyncio.subprocess.Pr
 async def test_what_was_answered_survives_kill_9_and_the_allowance_is_kept(tmp_path: Path) -> None:
     """The promise behind every 200: killed at random moments, nothing accepted is lost."""
     chance = random.Random(20261121)
-    async with world(tmp_path, requests=100, per=1.0, retry_factor=0.00001) as here:
+    async with world(tmp_path, requests=100, per=1.0, retry_factor=0.0001) as here:
         playing = asyncio.create_task(
             here.play(bookings=25, updates=10, cancellations=3, guests=15, seed=9, concurrency=4)
         )
