@@ -43,6 +43,11 @@ class Route:
         #: For how long a signed waiver holds; None where none are read.
         self._waivers = waivers
 
+    @property
+    def reads_waivers(self) -> bool:
+        """Whether the report of signed waivers is read."""
+        return self._waivers is not None
+
     async def first(self, asked: Asked, today: date) -> Place:
         """Give the page that a run begins with."""
         first = Place(day=asked.since, report=reports_of(asked)[1])
@@ -140,18 +145,21 @@ class Route:
         """
         if run.asked.origin is not Origin.RECONCILE or run.asked.dry_run or run.asked.only:
             return None
-        whole = min(run.asked.until, day_of(run.started_at, zone) - DAY)
+        today = day_of(run.started_at, zone)
+        whole = min(run.asked.until, today - DAY)
         before = await self._sweeps.watermark(self._source)
-        if before is None:
-            return whole if run.asked.until > whole else None
+        if before is None or before > today:  # then it is of a clock that was set back since
+            first = day_of(await self._sweeps.begun() or run.started_at, zone)
+            is_all = run.asked.until > whole and run.asked.since <= first
+            return whole if is_all else None
         return max(before, whole) if run.asked.since <= before + DAY else before
 
-    def part(self, run: Run, zone: ZoneInfo, *, forbidden: bool) -> Run:
-        """Make what is skipped a run of its own."""
+    def part(self, run: Run, zone: ZoneInfo, *, whole: bool) -> Run:
+        """Make what is skipped a run of its own: a day of a report, or all that is left of it."""
         place = Place(day=run.place.day, report=run.place.report)
-        last = self._last_day(run, zone) if forbidden else place.day
+        last = self._last_day(run, zone) if whole else place.day
         asked = _replace(run.asked, since=place.day, until=last, only=place.report, dry_run=False)
-        return _replace(run, asked=asked, place=place, sums=Sums(), forbidden=forbidden)
+        return _replace(run, asked=asked, place=place, sums=Sums())
 
     def _last_day(self, run: Run, zone: ZoneInfo) -> date:
         """Give the last day on which a run reads the report that it is in."""

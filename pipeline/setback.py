@@ -67,7 +67,8 @@ class Setback:
 
     async def wait(self, run: Run, exc: Retry) -> tuple[Run, float]:
         """Let a run wait with its source."""
-        return await self.halt(run, RunState.WAITING, exc.reason), self.leave_alone(exc.after)
+        pause = self.leave_alone(exc.after, exc.reason)
+        return await self.halt(run, RunState.WAITING, exc.reason), pause
 
     async def lane_failed(self, run: Run, exc: LaneFailure) -> tuple[Run, float | None]:
         """Wait with all of a source, or give a run up: the next night's has its days, too."""
@@ -81,23 +82,28 @@ class Setback:
         """Leave out what cannot be read; a dry run, which has nothing to come back to, ends."""
         asked, forbidden = run.asked, isinstance(exc, Forbidden)
         if asked.dry_run and run.place.report is not Report.WAIVERS:
-            if isinstance(exc, Retry):
-                return await self.wait(run, exc)
+            if isinstance(exc, Retry) and run.tries < _IN_A_ROW:
+                return await self.wait(_replace(run, tries=run.tries + 1), exc)
             return await self.halt(run, RunState.FAILED, exc.reason), None
-        if asked.only is not None and (forbidden or asked.since == asked.until):
+        in_a_row = self._failures + 1 >= _IN_A_ROW
+        if asked.only is not None and (forbidden or in_a_row or asked.since == asked.until):
             run = await self._put_off(run, exc.reason, forbidden=forbidden)
         else:
-            run = await self._leave(run, exc.reason, zone, forbidden=forbidden)
+            whole = forbidden or (in_a_row and run.place.report is Report.WAIVERS)
+            run = await self._leave(run, exc.reason, zone, forbidden=forbidden, whole=whole)
         self._failures += not forbidden
         after = exc.after if isinstance(exc, Retry) else None
         if after is None and self._failures < _IN_A_ROW:
             return run, None
-        self.why = exc.reason
-        return run, self.leave_alone(after)
+        return run, self.leave_alone(after, exc.reason)
 
-    async def _leave(self, run: Run, reason: str, zone: ZoneInfo, *, forbidden: bool) -> Run:
+    async def _leave(
+        self, run: Run, reason: str, zone: ZoneInfo, *, forbidden: bool, whole: bool
+    ) -> Run:
+        """Leave out a day, or the whole report: a year of days that fail one by one is too long."""
         part = _replace(
-            self._sweep.route.part(run, zone, forbidden=forbidden),
+            self._sweep.route.part(run, zone, whole=whole),
+            forbidden=forbidden,
             state=RunState.WAITING,
             reason=reason,
             tries=1,
@@ -118,15 +124,15 @@ class Setback:
         )
         return await self.halt(run, RunState.WAITING, reason)
 
-    def leave_alone(self, after: float | None) -> float:
+    def leave_alone(self, after: float | None, why: str) -> float:
         """Ask nothing of the source for a while."""
+        self.why = why
         pause = max(after or _AGAIN, _PAUSE)
         self._resume_at = self._clock.boot() + round(pause * SECOND)
         return pause
 
     async def halt(self, run: Run, state: RunState, reason: str) -> Run:
         """Note that a run waits or has failed, and say so once."""
-        self.why = reason
         if (run.state, run.reason) != (state, reason):
             self._log.warning(str(state), errand=self._name, reason=reason)
         run = _replace(run, state=state, reason=reason)

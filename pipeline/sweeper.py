@@ -28,6 +28,9 @@ from pipeline.sweep import Sweep
 _CROWDED = 2.0
 _NO_ROOM = 60.0
 
+#: Seconds by which a run may be due later than the longest pause.
+_SLACK = 60.0
+
 #: Nothing is due by the clock: an hour is soon enough to look again.
 _NEVER = 3600.0
 
@@ -87,6 +90,9 @@ class Sweeper:
         self._taken_in = taken_in
         self._started_at = self._clock.now()
         self._may_ask = False
+        #: Why all runs wait, as they say.
+        self._held: str | None = None
+        self._is_first = True
 
     @property
     def spent(self) -> int:
@@ -98,15 +104,18 @@ class Sweeper:
         if not await self._is_placed():
             return _NEVER
         zone = await self._zone()
+        if self._is_first and not self._sweep.route.reads_waivers:
+            await self._sweeps.end_parts(self.source, Report.WAIVERS, now=self._clock.now())
+        self._is_first = False
         while True:
             if rest := self._setback.rest:
                 # Whoever rings does not end a pause that ROLLER has asked for.
-                await self._sweeps.hold(self.source, self._setback.why, now=self._clock.now())
+                await self._hold(self._setback.why)
                 return rest
             await self._begin_gap()
             await self._begin_daily(zone)
             run = await self._sweeps.unfinished(
-                self.source, now=self._clock.now(), patience=round(LONGEST * SECOND)
+                self.source, now=self._clock.now(), patience=round((LONGEST + _SLACK) * SECOND)
             )
             if run is None:
                 break
@@ -115,15 +124,26 @@ class Sweeper:
                 return _CROWDED
             run, pause = await self._step(run, zone)
             if pause is not None:
-                why = run.reason or self._setback.why
-                await self._sweeps.hold(self.source, why, now=self._clock.now())
+                await self._hold(self._setback.why or run.reason or "")
                 return pause
+            await self._release()
         now = self._clock.now()
         due = await self._sweeps.next_due(self.source)
         dues = [] if due is None else [min(due, now + round(LONGEST * SECOND))]
         if self._daily is not None:
             dues.append(next_at(self._daily, zone, now=now))
         return max(min(dues) - now, 0) / SECOND if dues else _NEVER
+
+    async def _hold(self, why: str) -> None:
+        """Let all runs say why they do not go on: who looks on is not to look for minutes."""
+        self._held = why
+        await self._sweeps.hold(self.source, why, now=self._clock.now())
+
+    async def _release(self) -> None:
+        """Let them say that they go on."""
+        if self._held is not None:
+            why, self._held = self._held, None
+            await self._sweeps.release(self.source, why, now=self._clock.now())
 
     async def begin(
         self,
@@ -183,7 +203,7 @@ class Sweeper:
         try:
             return await survey(self._sweep.reports, tempo, asked, waiver_days=len(days))
         except Throttled as exc:
-            self._setback.leave_alone(exc.after)
+            self._setback.leave_alone(exc.after, exc.reason)
             raise
         finally:
             await self._sweeps.paced(self.source, tempo.free_at)
@@ -192,7 +212,10 @@ class Sweeper:
         """Make a run at once, on an outbox that no daemon works on, until it ends or must wait."""
         zone = await self._zone()
         for part in await self._sweep.route.lacking(run.asked):
-            await self._carry(part, zone, told=lambda _: None)
+            if not self._setback.rest:
+                await self._carry(part, zone, told=lambda _: None)
+        if self._setback.rest:
+            return await self._setback.halt(run, RunState.WAITING, self._setback.why)
         return await self._carry(run, zone, told)
 
     async def _carry(self, run: Run, zone: ZoneInfo, told: Callable[[Run], None]) -> Run:
@@ -258,9 +281,11 @@ class Sweeper:
     async def _first_day(self, gap: Gap) -> date:
         """Give the day from which on a gap is to be read: not what has been read whole since."""
         zone = await self._zone()
-        read = await self._sweeps.watermark(self.source) or _FIRST_DAY
-        day = max(day_of(gap.since, zone), read, _FIRST_DAY)
-        return min(day, day_of(self._clock.now(), zone))
+        today = day_of(self._clock.now(), zone)
+        read = await self._sweeps.watermark(self.source)
+        if read is None or read > today:  # one of a clock that was set back since
+            read = _FIRST_DAY
+        return min(max(day_of(gap.since, zone), read, _FIRST_DAY), today)
 
     async def _begin_gap(self) -> None:
         """Begin the run that a gap wants, and another one a day after it has failed."""

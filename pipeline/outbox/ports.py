@@ -55,6 +55,7 @@ from pipeline.outbox.terms import (
     VisitDue,
 )
 from pipeline.plugin import VenueDetails
+from pipeline.reports import Report
 from pipeline.seal import Seal
 
 
@@ -504,12 +505,18 @@ class Sweeps(Runs, Protocol):
         """Give the run of a source that goes on first, of those RUNNING or WAITING and due.
 
         That is the oldest; but who is a minor goes before all, and a backfill takes days, so each
-        reconciliation goes before it. One that is due only after `patience` is due: a clock that
-        was ahead has put it off.
+        reconciliation goes before it. A part that has failed holds up no reconciliation. One that
+        is due only after `patience` is due: a clock that was ahead has put it off.
         """
 
     async def hold(self, source: str, reason: str, *, now: int) -> None:
         """Note that no run of a source goes on just now, and why: who looks on is to look later."""
+
+    async def release(self, source: str, reason: str, *, now: int) -> None:
+        """Let runs go on that were held for this reason."""
+
+    async def end_parts(self, source: str, report: Report, *, now: int) -> None:
+        """End what was left unread of a report that is not to be read any more."""
 
     async def next_due(self, source: str) -> int | None:
         """Tell when the next unfinished run is due; None when there is none."""

@@ -118,7 +118,11 @@ class SqliteSweeps(SqliteRuns):
         """Give the run of a source that goes on first."""
         return await self._one(
             f"""WHERE source = ?1 AND {_OPEN} AND (due_at <= ?2 OR due_at > ?2 + ?3)
-                ORDER BY coalesce(only, '') <> 'waivers', origin = 'backfill', id LIMIT 1""",
+                ORDER BY CASE WHEN only IS NOT NULL AND tries = 0 THEN 1
+                              WHEN only IS NULL AND origin = 'reconcile' THEN 2
+                              WHEN only IS NOT NULL THEN 3
+                              ELSE 4 END,
+                         coalesce(only, '') <> 'waivers', dry_run, id LIMIT 1""",
             source,
             now,
             patience,
@@ -134,6 +138,35 @@ class SqliteSweeps(SqliteRuns):
                     WHERE source = ? AND state = 'running' AND {_OPEN}""",
                 (reason, now, source),
             )
+
+        await self._writer.do(unit)
+
+    async def release(self, source: str, reason: str, *, now: int) -> None:
+        """Let runs go on that were held for this reason."""
+
+        def unit(connection: sqlite3.Connection) -> None:
+            rows(
+                connection,
+                f"""UPDATE sweep SET state = 'running', reason = NULL, updated_at = ?
+                    WHERE source = ? AND state = 'waiting' AND {_OPEN} AND only IS NULL
+                      AND due_at = 0 AND reason = ?""",
+                (now, source, reason),
+            )
+
+        await self._writer.do(unit)
+
+    async def end_parts(self, source: str, report: Report, *, now: int) -> None:
+        """End what was left unread of a report that is not to be read any more."""
+
+        def unit(connection: sqlite3.Connection) -> None:
+            rows(
+                connection,
+                f"""UPDATE sweep SET state = 'done', reason = NULL, forbidden = 0, updated_at = ?
+                    WHERE source = ? AND {_OPEN} AND only = ?""",
+                (now, source, report),
+            )
+            sql = f"UPDATE sweep SET due_at = 0 WHERE source = ? AND {_OPEN} AND due_at > 0"
+            rows(connection, sql, (source,))
 
         await self._writer.do(unit)
 

@@ -22,6 +22,7 @@ from pipeline.report import Reporter
 from pipeline.sandbox.roller import roller_app
 from pipeline.sandbox.serve import serve
 from pipeline.sandbox.settings import RollerSettings, RollerVenue
+from pipeline.sources.roller.settings import Every
 from pipeline.status import Status
 from pipeline.sweeper import Sweeper
 from pipeline.tokens import Tokens
@@ -67,8 +68,9 @@ class Field:
     """What a sweep has to do with."""
 
     def __init__(
-        self, outbox: SqliteOutbox, config: Config, clock: FakeClock, made: Callable[[], Stages],
-        log: Log, lines: io.StringIO, http: aiohttp.ClientSession, roller: str,
+        self, outbox: SqliteOutbox, config: Config, clock: FakeClock,
+        made: Callable[[Config], Stages], log: Log, lines: io.StringIO,
+        http: aiohttp.ClientSession, roller: str,
     ) -> None:  # fmt: skip
         self.outbox = outbox
         self.path = config.outbox.path
@@ -76,11 +78,17 @@ class Field:
         self.clock = clock
         #: Makes the stages anew, as another process does.
         self.made = made
-        self.stages = made()
+        self.stages = made(config)
         self._log = log
         self._lines = lines
         self._http = http
         self._roller = roller
+
+    def without_waivers(self) -> None:
+        """Have the report of waivers not read any more, after a restart."""
+        source = msgspec.structs.replace(self.config.sources["leeds"], waivers=Every(0))
+        self.config = msgspec.structs.replace(self.config, sources={"leeds": source})
+        self.stages = self.made(self.config)
 
     @property
     def sweeper(self) -> Sweeper:
@@ -199,5 +207,8 @@ async def field(
         http = await stack.enter_async_context(client())
         peers = PeersOnTheWire(http, Tokens(folder / "tokens", clock))
         session = await stack.enter_async_context(aiohttp.ClientSession())
-        assembly = Assembly(config, outbox, peers, clock, log)
-        yield Field(outbox, config, clock, assembly.stages, log, lines, session, url)
+
+        def made(config: Config) -> Stages:
+            return Assembly(config, outbox, peers, clock, log).stages()
+
+        yield Field(outbox, config, clock, made, log, lines, session, url)

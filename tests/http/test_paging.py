@@ -129,7 +129,7 @@ async def test_what_was_asked_counts_for_the_next_process(tmp_path: Path) -> Non
         expected = pytest.approx(here.clock.now() + asked * each, abs=SECOND)
         assert await here.outbox.sweeps.pace("leeds") == expected
         # As another process would.
-        next_one = here.made().sweepers["leeds"]
+        next_one = here.made(here.config).sweepers["leeds"]
         await next_one.begin(Origin.RECONCILE, since=date(2026, 10, 7))
         await next_one.once()
         more = len(await here.asked()) - asked

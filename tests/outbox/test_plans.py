@@ -71,7 +71,7 @@ _SMALL_SORTS = (
     "INDEXED BY delivery_reason",
     "LIMIT 2000",
     "ORDER BY due_at DESC LIMIT -1",
-    "ORDER BY coalesce(only, '') <> 'waivers'",
+    "ORDER BY CASE WHEN only",
 )
 
 
@@ -178,6 +178,8 @@ async def _swept(outbox: SqliteOutbox) -> None:
     await sweeps.parts("leeds")
     await sweeps.hasten("leeds")
     await sweeps.hold("leeds", "x", now=T0)
+    await sweeps.release("leeds", "x", now=T0)
+    await sweeps.end_parts("leeds", Report.WAIVERS, now=T0)
     await sweeps.next_due("leeds")
     await sweeps.waiver_days("leeds", day)
     await sweeps.pace("leeds")
