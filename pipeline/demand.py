@@ -12,7 +12,7 @@ from msgspec import Struct
 from pipeline.api import decoded, refuse
 from pipeline.errors import OutboxUnavailable, PipelineError
 from pipeline.model import Origin
-from pipeline.outbox import Run, Sweeps
+from pipeline.outbox import Run, RunState, Sweeps
 from pipeline.runs import run_status
 from pipeline.status import RunStatus
 from pipeline.survey import Survey
@@ -121,7 +121,12 @@ class _Api:
         run = await self._sweeps.run(int(text)) if _ID.fullmatch(text) else None
         if run is None:
             raise refuse(404, "there is none with this id")
-        return _json(run_status(run, await self._sweeps.parts(run.source)))
+        told = run_status(run, await self._sweeps.parts(run.source))
+        sweeper = self._sweepers.get(run.source)
+        if sweeper and run.state is RunState.RUNNING and not run.asked.dry_run:
+            waits = await sweeper.room.crowd(run.source)
+            told = msgspec.structs.replace(told, waits=waits)
+        return _json(told)
 
     async def _begin(self, origin: Origin, asked: AskReconcile | AskBackfill) -> web.Response:
         return await _told(self._begun(origin, asked))

@@ -189,12 +189,17 @@ async def _by_daemon(
 def _follower(config: Config, run: RunStatus, told: Told) -> Callable[[], Awaitable[RunStatus]]:
     async def follow() -> RunStatus:
         """Look until the run has ended; one that waits goes on by itself, whoever looks."""
-        found = run
+        found, is_told = run, False
         while found.state not in _ENDED:
             await asyncio.sleep(_LOOK)
             answer = await call(config.server, "GET", f"/api/reconcile/{run.id}")
             found = _run.decode(_present(answer, config))
             told(found)
+            if found.waits and not is_told:
+                is_told = True
+                complain(
+                    f"{run.source}: it waits for {found.waits}; Ctrl-C leaves it to the daemon"
+                )
             if found.state == RunState.WAITING.value:
                 break
         return found

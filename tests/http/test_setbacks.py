@@ -4,7 +4,10 @@ from datetime import date
 from pathlib import Path
 
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
 
+from pipeline.demand import add_routes
 from pipeline.errors import Throttled
 from pipeline.model import Origin
 from pipeline.outbox import RunState
@@ -105,6 +108,23 @@ async def test_what_waits_with_its_source_goes_on_with_it(tmp_path: Path) -> Non
         running = await here.outbox.sweeps.run(backfill.id)
         assert running is not None
         assert (running.state, running.reason) == (RunState.RUNNING, None)
+
+
+async def test_who_looks_on_is_told_for_what_a_run_waits(tmp_path: Path) -> None:
+    """It goes on by itself, but a bar that stands still looks broken."""
+    async with field(tmp_path) as here:
+        run = await here.sweeper.begin(Origin.RECONCILE)
+        app = web.Application()
+        add_routes(app, here.stages.sweepers, here.outbox.sweeps)
+        async with TestClient(TestServer(app)) as looking:
+
+            async def waits() -> object:
+                async with looking.get(f"/api/reconcile/{run.id}") as response:
+                    return (await response.json())["waits"]
+
+            assert await waits() is None
+            await _fill(here, "leeds")
+            assert await waits() == "500 of its events, which are taken up first"
 
 
 async def test_a_run_behind_an_estimate_that_was_throttled_says_why_it_waits(
