@@ -3,7 +3,9 @@
 import argparse
 import asyncio
 import gc
+import importlib
 import signal
+from collections.abc import Callable
 
 from pipeline.cli.common import Commands, add_command, complain, configuration
 from pipeline.config import Config
@@ -30,8 +32,19 @@ def _run(options: argparse.Namespace) -> int:
     for warning in config.warnings():
         complain(f"{options.config}: warning: {warning}")
     gc.set_threshold(_COLLECT_AFTER)
-    asyncio.run(_until_signalled(config))
+    with asyncio.Runner(loop_factory=_loop_factory()) as runner:
+        runner.run(_until_signalled(config))
     return 0
+
+
+def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
+    """Give what makes uvloop's event loop where that is installed (`pipeline[speed]`)."""
+    try:
+        uvloop = importlib.import_module("uvloop")
+    except ImportError:
+        return None
+    factory: Callable[[], asyncio.AbstractEventLoop] = uvloop.new_event_loop
+    return factory
 
 
 async def _until_signalled(config: Config) -> None:

@@ -94,6 +94,26 @@ async def test_sigterm_ends_it_with_0_within_the_grace_and_gives_back_what_was_c
     assert here.rows("SELECT count(*) FROM attempts WHERE outcome = 'open'") == [(0,)]
 
 
+async def test_the_daemon_runs_on_uvloop_where_that_is_installed(
+    here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whoever installs `pipeline[speed]` wants it to be used."""
+    installed = tmp_path / "installed"
+    installed.mkdir()
+    (installed / "uvloop.py").write_text(
+        "import asyncio, sys\n"
+        "def new_event_loop():\n"
+        "    print('a loop of uvloop', file=sys.stderr)\n"
+        "    return asyncio.new_event_loop()\n"
+    )
+    monkeypatch.setenv("PYTHONPATH", str(installed))
+    log = tmp_path / "daemon.log"
+    async with process(here, log) as daemon:
+        daemon.terminate()
+        assert await daemon.wait() == 0
+    assert "a loop of uvloop\n" in log.read_text()
+
+
 async def test_a_second_daemon_on_the_same_outbox_is_refused(here: World) -> None:
     """Two writers could lose committed rows, and would spend the allowance twice."""
     async with here.running():
