@@ -38,7 +38,7 @@ def _run(options: argparse.Namespace) -> int:
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:
-    """Give what makes uvloop's event loop where that is installed (`pipeline[speed]`)."""
+    """Give what makes uvloop's event loop where that is installed, as by the extra `speed`."""
     try:
         uvloop = importlib.import_module("uvloop")
     except ImportError:

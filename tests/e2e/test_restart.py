@@ -97,7 +97,7 @@ async def test_sigterm_ends_it_with_0_within_the_grace_and_gives_back_what_was_c
 async def test_the_daemon_runs_on_uvloop_where_that_is_installed(
     here: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whoever installs `pipeline[speed]` wants it to be used."""
+    """Whoever installs the extra `speed` wants it to be used."""
     installed = tmp_path / "installed"
     installed.mkdir()
     (installed / "uvloop.py").write_text(
