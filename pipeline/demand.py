@@ -12,8 +12,8 @@ from msgspec import Struct
 from pipeline.api import decoded, refuse
 from pipeline.errors import OutboxUnavailable, PipelineError
 from pipeline.model import Origin
-from pipeline.outbox import Run, RunState, Sweeps
-from pipeline.runs import run_status
+from pipeline.outbox import Run, Sweeps
+from pipeline.runs import run_status, with_waits
 from pipeline.status import RunStatus
 from pipeline.survey import Survey
 from pipeline.sweeper import Sweeper, Wrong
@@ -123,10 +123,7 @@ class _Api:
             raise refuse(404, "there is none with this id")
         told = run_status(run, await self._sweeps.parts(run.source))
         sweeper = self._sweepers.get(run.source)
-        if sweeper and run.state is RunState.RUNNING and not run.asked.dry_run:
-            waits = await sweeper.room.crowd(run.source)
-            told = msgspec.structs.replace(told, waits=waits)
-        return _json(told)
+        return _json(await with_waits(told, sweeper.room) if sweeper else told)
 
     async def _begin(self, origin: Origin, asked: AskReconcile | AskBackfill) -> web.Response:
         return await _told(self._begun(origin, asked))

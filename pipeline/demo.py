@@ -192,6 +192,8 @@ async def _account(
         raise PipelineError(msg)
     out.print(_arrived(roller, stampede, requests))
     accepted = _say(out, "accepted", status.events, ("duplicates",))
+    repeated = status.events["duplicates"]
+    out.print(f"    {repeated} more came a second time, and were taken in once.")
     await _why(out, config, "events", "ignored")
     created = _say(out, "created", status.deliveries, ())
     await _why(out, config, "deliveries", "skipped")

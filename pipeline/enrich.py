@@ -12,7 +12,7 @@ import msgspec
 from pipeline.clock import SECOND, micros, moment
 from pipeline.errors import NotYet, OutboxUnavailable, PipelineError, Reject, Skip
 from pipeline.feed import Feed
-from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher, Occasion
+from pipeline.fetch import Fetcher, Occasion, unknown_customer
 from pipeline.flight import SharedFetch
 from pipeline.heed import DELETED, NOTICED, Heeder
 from pipeline.lane import Fate, Verdict
@@ -335,7 +335,7 @@ class Enricher:
     async def _know_guest(self, event: Event, customer: str, *, is_cancelled: bool) -> None:
         """Learn the guest, unless they were fetched after the event came in."""
         known = await self._outbox.facts.guest(event.source, customer)
-        if known and event.received_at <= known.fetched_at <= self._clock.now():
+        if known and known.answers(event, self._clock.now()):
             return
         if known is None:
             # A message of theirs that comes meanwhile is of somebody whom we know.
@@ -349,9 +349,7 @@ class Enricher:
             return  # what was told of the booking is cancelled where it was told
         if erased:
             raise Skip(DELETED)
-        if event.attempts + 1 < TRIES_FOR_A_GUEST:
-            raise NotYet("the source does not know the customer yet")
-        raise Reject("the source does not know the customer")
+        raise unknown_customer(event.attempts)
 
     async def _know_venue(self) -> None:
         """Ask for the venue once a day, where the configuration does not say it all."""

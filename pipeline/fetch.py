@@ -32,7 +32,7 @@ from pipeline.plugin import Source
 _PAUSE = 60.0
 
 #: A guest may be there a little later than their booking, and one answer 404 is no proof.
-TRIES_FOR_A_GUEST = 6
+_TRIES_FOR_A_GUEST = 6
 
 _T = TypeVar("_T")
 
@@ -172,10 +172,18 @@ class Fetcher:
             raise Reject(f"the guest cannot be fetched anew: {exc}") from exc
         finally:
             breaker.abandon()
-        if guest is None and delivery.attempts + 1 < TRIES_FOR_A_GUEST:
-            raise NotYet("the source does not know the customer yet")
         if guest is None:
+            unknown = unknown_customer(delivery.attempts)
+            if isinstance(unknown, NotYet):
+                raise unknown
             await self._events.lose_guest(self._name, customer, at=self._clock.now())
+
+
+def unknown_customer(attempts: int) -> NotYet | Reject:
+    """Give what it means that the source has no such guest, after so many failed attempts."""
+    if attempts + 1 < _TRIES_FOR_A_GUEST:
+        return NotYet("the source does not know the customer yet")
+    return Reject("the source does not know the customer")
 
 
 def _item(customer: str) -> int:

@@ -12,8 +12,8 @@ import msgspec
 
 from pipeline.chronicle import chronicle
 from pipeline.clock import micros
-from pipeline.errors import NotYet, Reject, Skip, Unreadable
-from pipeline.fetch import TRIES_FOR_A_GUEST, Fetcher, Occasion
+from pipeline.errors import NotYet, Skip, Unreadable
+from pipeline.fetch import Fetcher, Occasion, unknown_customer
 from pipeline.means import Means
 from pipeline.model import Action, Event, EventState, Kind, Minor, Origin
 from pipeline.notice import Notices, Redeemed
@@ -117,13 +117,11 @@ class Heeder:
         await self._know_venue()
         known = await self._outbox.facts.guest(self._name, customer)
         occasion = Occasion(event=event.id)
-        fetched = known is not None and event.received_at <= known.fetched_at <= self._clock.now()
+        fetched = known is not None and known.answers(event, self._clock.now())
         if fetched or await self._fetcher.guest(customer, occasion):
             return msgspec.structs.replace(event, customer=customer)
         if event.action is Action.CREATED:
-            if event.attempts + 1 < TRIES_FOR_A_GUEST:
-                raise NotYet("the source does not know the customer yet")
-            raise Reject("the source does not know the customer")
+            raise unknown_customer(event.attempts)
         once = "the source does not know the customer any more"
         first = "their opt-out goes first"
         believed = event.reason in {once, first}
@@ -184,7 +182,8 @@ class Heeder:
         missing = [ticket for ticket in tickets if ticket not in found]
         if missing and event.attempts + 1 < _TRIES_FOR_A_BOOKING:
             raise NotYet("no booking with this ticket is known yet")
-        found |= await self._search(event, tickets)
+        if missing:
+            found |= await self._search(event, tickets)
         came: dict[str, int] = {}
         for one in redeemed:
             if booking := found.get(one.ticket):

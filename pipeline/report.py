@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from typing import Any
 
-import msgspec
-
 from pipeline.assembly import Stages
 from pipeline.clock import Clock, iso
 from pipeline.config import Config
@@ -12,8 +10,8 @@ from pipeline.deliver import Deliverer
 from pipeline.estimate import Load, Pace, load, seconds
 from pipeline.lane import LaneState
 from pipeline.model import Origin
-from pipeline.outbox import Note, Outbox, RunState
-from pipeline.runs import halted, history
+from pipeline.outbox import Note, Outbox
+from pipeline.runs import halted, history, with_waits
 from pipeline.status import (
     BudgetStatus,
     DestinationStatus,
@@ -115,12 +113,10 @@ class Reporter:
         """Tell what the outbox tells, and for what the runs of a source wait."""
         known = await self._outbox.webhooks.known(name)
         found = await history(self._outbox.sweeps, known, name)
-        sweeper = self._stages.sweepers.get(name)
-        if sweeper and (why := await sweeper.room.crowd(name)):
+        if sweeper := self._stages.sweepers.get(name):
             for origin in (Origin.RECONCILE.value, Origin.BACKFILL.value):
                 run = found[origin]
-                if run and run.state == RunState.RUNNING.value and not run.dry_run:
-                    found[origin] = msgspec.structs.replace(run, waits=why)
+                found[origin] = run and await with_waits(run, sweeper.room)
         return found
 
     async def _no_room(self, told: Sequence[str]) -> list[str]:

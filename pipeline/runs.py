@@ -3,11 +3,14 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
+
 from pipeline.clock import iso
 from pipeline.days import DAY
 from pipeline.model import Origin
 from pipeline.outbox import Gap, KnownWebhooks, Run, Runs, RunState
 from pipeline.reports import Report
+from pipeline.room import Room
 from pipeline.route import reports_of
 from pipeline.status import GapStatus, RunStatus, SourceStatus, Unread, some_of
 
@@ -67,7 +70,7 @@ def halted(sources: Mapping[str, SourceStatus]) -> Iterator[str]:
             )
         for run in (source.reconcile, source.backfill):
             is_told = gap and run and gap.run == run.id and run.state == RunState.FAILED.value
-            if run and run.reason and not is_told:
+            if run and run.state in _HALTED and not is_told:
                 yield f"sources.{name}: {run.origin} {_HALTED[run.state]}: {run.reason}"
         for sentence in some_of(source.unread):
             yield f"sources.{name}: {sentence}"
@@ -84,6 +87,13 @@ async def _gap_status(runs: Runs, gap: Gap) -> GapStatus:
         day=run.asked.since.isoformat() if run else None,
         reason=run.reason if run else None,
     )
+
+
+async def with_waits(told: RunStatus, room: Room) -> RunStatus:
+    """Add for what a run waits that nothing holds up: what it takes in has its limits."""
+    if told.state != RunState.RUNNING.value or told.dry_run:
+        return told
+    return msgspec.structs.replace(told, waits=await room.crowd(told.source))
 
 
 def run_status(run: Run, parts: Sequence[Run] = ()) -> RunStatus:

@@ -57,7 +57,7 @@ class Setback:
         """Take note that something could be read."""
         self._failures = 0
 
-    async def hold(self, run: Run, part: Run) -> Run:
+    async def wait_for(self, run: Run, part: Run) -> Run:
         """Let a run wait until it is known who is a minor: tried again when the part has been."""
         why = f"who is a minor is not known yet, for {described(part)}: {part.reason}"
         if part.forbidden:

@@ -90,8 +90,8 @@ class Sweeper:
         self._taken_in = taken_in
         self._started_at = self._clock.now()
         self._may_ask = False
-        #: Why all runs wait, as they say.
-        self._held: str | None = None
+        #: All runs say that they wait; at the start those of a process before may.
+        self._are_held = True
         self._is_first = True
 
     @property
@@ -124,7 +124,7 @@ class Sweeper:
                 return _CROWDED
             run, pause = await self._step(run, zone)
             if pause is not None:
-                await self._hold(self._setback.why or run.reason or "")
+                await self._hold(run.reason or self._setback.why)
                 return pause
             await self._release()
         now = self._clock.now()
@@ -136,14 +136,14 @@ class Sweeper:
 
     async def _hold(self, why: str) -> None:
         """Let all runs say why they do not go on: who looks on is not to look for minutes."""
-        self._held = why
+        self._are_held = True
         await self._sweeps.hold(self.source, why, now=self._clock.now())
 
     async def _release(self) -> None:
         """Let them say that they go on."""
-        if self._held is not None:
-            why, self._held = self._held, None
-            await self._sweeps.release(self.source, why, now=self._clock.now())
+        if self._are_held:
+            self._are_held = False
+            await self._sweeps.release(self.source, now=self._clock.now())
 
     async def begin(
         self,
@@ -249,7 +249,7 @@ class Sweeper:
             return await self._setback.halt(run, RunState.WAITING, why), _NO_ROOM
         is_first = run.place.report is Report.WAIVERS
         if not is_first and (parts := await self._sweep.route.lacking(run.asked)):
-            return await self._setback.hold(run, parts[0]), None
+            return await self._setback.wait_for(run, parts[0]), None
         if run.state is RunState.WAITING:
             run = _replace(run, state=RunState.RUNNING, reason=None)
         if await self._sweep.route.is_left(run):
@@ -275,7 +275,8 @@ class Sweeper:
         """Tell whether a run takes in what was missed in a gap."""
         if asked.origin is not Origin.RECONCILE or asked.dry_run:
             return False
-        last = day_of(gap.until or gap.since, await self._zone())
+        # One of what is still to come is of a clock that was set back since.
+        last = min(day_of(gap.until or gap.since, await self._zone()), await self._today())
         return asked.since <= await self._first_day(gap) and asked.until >= last
 
     async def _first_day(self, gap: Gap) -> date:
@@ -297,8 +298,7 @@ class Sweeper:
             rest = self._clock.now() - round(DAY.total_seconds() * SECOND)
             if run and (run.state in _OPEN or run.updated_at > rest):
                 return
-        run = await self.begin(Origin.RECONCILE, since=await self._first_day(gap))
-        await self._webhooks.hand_over(self.source, run.id)
+        await self.begin(Origin.RECONCILE, since=await self._first_day(gap))
 
     async def _begin_daily(self, zone: ZoneInfo) -> None:
         """Begin the run of the day when its hour has come, or was missed."""

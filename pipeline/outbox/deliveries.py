@@ -94,9 +94,8 @@ class SqliteDeliveries:
         def unit(connection: sqlite3.Connection) -> list[Settled]:
             for one in remembered:
                 remember(connection, one)
-            for taken in taken_back:
-                take_back(connection, taken, now)
-            return settle(connection, event, intents, visits, now)
+            replaced = [old for taken in taken_back for old in take_back(connection, taken, now)]
+            return [*settle(connection, event, intents, visits, now), *replaced]
 
         return await self._writer.do(unit)
 

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import msgspec
 
-from pipeline.model import Consent, Guest
-from pipeline.outbox import Heard, Hearer, OptOut, TakenBack
+from pipeline.model import Consent, DeliveryState, Guest
+from pipeline.outbox import Heard, Hearer, OptOut, Settled, TakenBack
 from pipeline.outbox.query import rows
 from pipeline.outbox.settle import is_being_told, owe_opt_out
 from pipeline.outbox.subject import known_guest, learn_subject
@@ -37,10 +37,21 @@ def hear(
     return [one for one in owed if one is not None]
 
 
-def take_back(connection: sqlite3.Connection, taken: TakenBack, now: int) -> None:
-    """Owe an opt-out of which the destination was told otherwise since it was heard."""
-    if _takes_back(connection, taken.hearer, taken.heard.person):
-        owe_opt_out(connection, taken.heard, taken.hearer.destination, now)
+def take_back(connection: sqlite3.Connection, taken: TakenBack, now: int) -> list[Settled]:
+    """Owe an opt-out of which the destination was told otherwise since it was heard.
+
+    Gives what had parked with the same, and is superseded by it.
+    """
+    if not _takes_back(connection, taken.hearer, taken.heard.person):
+        return []
+    made = owe_opt_out(connection, taken.heard, taken.hearer.destination, now)
+    if made is None:
+        return []
+    state = DeliveryState.SUPERSEDED
+    return [
+        Settled(delivery=old, state=state, reason=None, superseded_by=made.delivery)
+        for old in made.replaced
+    ]
 
 
 def _takes_back(connection: sqlite3.Connection, hearer: Hearer, person: str | None) -> bool:

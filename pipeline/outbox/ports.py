@@ -512,8 +512,8 @@ class Sweeps(Runs, Protocol):
     async def hold(self, source: str, reason: str, *, now: int) -> None:
         """Note that no run of a source goes on just now, and why: who looks on is to look later."""
 
-    async def release(self, source: str, reason: str, *, now: int) -> None:
-        """Let runs go on that were held for this reason."""
+    async def release(self, source: str, *, now: int) -> None:
+        """Let the runs say that they go on which waited with their source."""
 
     async def end_parts(self, source: str, report: Report, *, now: int) -> None:
         """End what was left unread of a report that is not to be read any more."""

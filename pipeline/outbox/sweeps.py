@@ -141,16 +141,16 @@ class SqliteSweeps(SqliteRuns):
 
         await self._writer.do(unit)
 
-    async def release(self, source: str, reason: str, *, now: int) -> None:
-        """Let runs go on that were held for this reason."""
+    async def release(self, source: str, *, now: int) -> None:
+        """Let the runs say that they go on which waited with their source."""
 
         def unit(connection: sqlite3.Connection) -> None:
             rows(
                 connection,
                 f"""UPDATE sweep SET state = 'running', reason = NULL, updated_at = ?
                     WHERE source = ? AND state = 'waiting' AND {_OPEN} AND only IS NULL
-                      AND due_at = 0 AND reason = ?""",
-                (now, source, reason),
+                      AND due_at = 0""",
+                (now, source),
             )
 
         await self._writer.do(unit)
@@ -165,8 +165,7 @@ class SqliteSweeps(SqliteRuns):
                     WHERE source = ? AND {_OPEN} AND only = ?""",
                 (now, source, report),
             )
-            sql = f"UPDATE sweep SET due_at = 0 WHERE source = ? AND {_OPEN} AND due_at > 0"
-            rows(connection, sql, (source,))
+            _hasten(connection, source)
 
         await self._writer.do(unit)
 
@@ -179,12 +178,7 @@ class SqliteSweeps(SqliteRuns):
 
     async def hasten(self, source: str) -> None:
         """Let what was left unread be tried again at once."""
-
-        def unit(connection: sqlite3.Connection) -> None:
-            sql = f"UPDATE sweep SET due_at = 0 WHERE source = ? AND {_OPEN} AND due_at > 0"
-            rows(connection, sql, (source,))
-
-        await self._writer.do(unit)
+        await self._writer.do(lambda connection: _hasten(connection, source))
 
     async def alike(self, source: str, asked: Asked) -> Run | None:
         """Give the newest run that was asked for in the same way, its last day aside."""
@@ -306,6 +300,11 @@ def _keep(connection: sqlite3.Connection, run: Run, now: int) -> None:
     )
     if run.state is RunState.DONE:
         close_gap(connection, run.source, run.id)
+
+
+def _hasten(connection: sqlite3.Connection, source: str) -> None:
+    sql = f"UPDATE sweep SET due_at = 0 WHERE source = ? AND {_OPEN} AND due_at > 0"
+    rows(connection, sql, (source,))
 
 
 def _kept_part(connection: sqlite3.Connection, part: Run) -> Run | None:

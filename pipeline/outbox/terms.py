@@ -12,6 +12,7 @@ from pipeline.model import (
     Booking,
     DeliveryKind,
     DeliveryState,
+    Event,
     Guest,
     GuestConsent,
     Minor,
@@ -46,6 +47,10 @@ class KnownGuest(Struct, frozen=True, kw_only=True):
     fetched_at: int
     #: What a waiver says, if it calls them a minor.
     minor: Minor | None = None
+
+    def answers(self, event: Event, now: int) -> bool:
+        """Tell whether they were fetched after an event came in, by a clock that is right."""
+        return event.received_at <= self.fetched_at <= now
 
 
 class KnownVenue(Struct, frozen=True, kw_only=True):

@@ -206,6 +206,12 @@ def test_the_demo_accounts_for_everything() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count("✓") == 4
     assert "100 in 15 minutes" in done.stdout
+    sent, taken_in, repeated = (
+        int(found[1])
+        for pattern in (r"sent (\d+) webhooks", r"accepted (\d+) =", r"(\d+) more came a second")
+        if (found := re.search(pattern, done.stdout))
+    )
+    assert sent == taken_in + repeated, "whoever adds up wants it to come out"
     assert re.search(r"\d ignored, no booking: .* before their first booking", done.stdout), (
         "whoever sees that a third came to nothing wants to know why"
     )

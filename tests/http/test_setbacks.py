@@ -93,7 +93,10 @@ async def test_what_is_not_to_be_read_any_more_is_left_unread_no_more(tmp_path: 
         assert done.state is RunState.DONE
 
 
-async def test_what_waits_with_its_source_goes_on_with_it(tmp_path: Path) -> None:
+@pytest.mark.parametrize("restarts", [False, True])
+async def test_what_waits_with_its_source_goes_on_with_it(
+    tmp_path: Path, *, restarts: bool
+) -> None:
     """And says so: nobody is to look for what is mended."""
     async with field(tmp_path) as here:
         await here.control("faults", kind="429", retry_after=60, path="/data/*", count=1)
@@ -103,6 +106,8 @@ async def test_what_waits_with_its_source_goes_on_with_it(tmp_path: Path) -> Non
         waiting = await here.outbox.sweeps.run(backfill.id)
         assert waiting is not None
         assert (waiting.state, "429" in (waiting.reason or "")) == (RunState.WAITING, True)
+        if restarts:
+            here.stages = here.made(here.config)
         await _fill(here, "leeds")
         assert await _wait(here, hours=0.1) * 3600 == 2.0, "there is no room for more just now"
         running = await here.outbox.sweeps.run(backfill.id)

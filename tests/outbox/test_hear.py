@@ -19,7 +19,7 @@ from pipeline.model import (
     ToldConsent,
     ToldGuest,
 )
-from pipeline.outbox import Heard, Hearer, Learnt, OptOut
+from pipeline.outbox import Heard, Hearer, Learnt, OptOut, TakenBack
 from pipeline.outbox.sqlite import SqliteOutbox, open_outbox
 from pipeline.simulation.power import Power
 from tests.outbox.support import (
@@ -27,6 +27,7 @@ from tests.outbox.support import (
     GUEST,
     LEASE,
     T0,
+    claimed,
     conserved,
     lines,
     look,
@@ -206,6 +207,27 @@ async def test_an_opt_out_that_parked_gives_way(outbox: SqliteOutbox, path: Path
     assert second.replaced == [first.delivery]
     states = look(path, "SELECT state FROM delivery WHERE kind = 'consent' ORDER BY id")
     assert states == [("superseded",), ("waiting",)]
+    conserved(path)
+
+
+async def test_one_that_parked_gives_way_to_what_an_event_finds_too(
+    outbox: SqliteOutbox, path: Path
+) -> None:
+    """And it is told of, as of everything that is superseded."""
+    await _tell(outbox, "second", _SAYS_YES)
+    delivery = await _in_hand(outbox)
+    [first] = await _hear(outbox, delivery)
+    consent = await _claim(outbox, "second")
+    await outbox.deliveries.close(consent, DeliveryState.PARKED, "refused", None, now=T0)
+    event = await claimed(outbox, "2", booking="b2")
+    says_no = _guest(_SAYS_NO)
+    takes_back = taking_back("leeds", says_no, T0 + 2, made.stampede_mapper())
+    heard = Heard(source="leeds", guest=says_no, person="ada", fetched_at=T0 + 2, event=event.id)
+    hearer = Hearer(destination="second", takes_back=takes_back, kinds=())
+    taken = TakenBack(heard=heard, hearer=hearer)
+    settled_ = await outbox.deliveries.settle(event, [BOOKING], taken_back=[taken], now=T0)
+    [(fresh,)] = look(path, "SELECT id FROM delivery WHERE kind = 'consent' AND state = 'waiting'")
+    assert (first.delivery, fresh) in [(one.delivery, one.superseded_by) for one in settled_]
     conserved(path)
 
 

@@ -178,7 +178,7 @@ async def _swept(outbox: SqliteOutbox) -> None:
     await sweeps.parts("leeds")
     await sweeps.hasten("leeds")
     await sweeps.hold("leeds", "x", now=T0)
-    await sweeps.release("leeds", "x", now=T0)
+    await sweeps.release("leeds", now=T0)
     await sweeps.end_parts("leeds", Report.WAIVERS, now=T0)
     await sweeps.next_due("leeds")
     await sweeps.waiver_days("leeds", day)
