@@ -105,26 +105,38 @@ def lock_of(path: Path) -> Path:
 def migrate(
     path: Path, migrations: Sequence[str] = MIGRATIONS, *, named: Path | None = None
 ) -> None:
-    """Bring the file to the newest version; an older one is backed up first.
+    """Bring a file that nobody has open to the newest version; an older one is backed up first.
 
     Each step is one transaction. Raises OutboxTooNew for a file of a newer version of the
     pipeline, and OutboxError for one that is no outbox or has other tables than its version;
     neither is touched. What is said of the tables names the file `named`.
     """
+    with explained(path):
+        _make(path)
+        connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
+        with closing(connection):
+            _bring_up(connection, path, migrations, named or path)
+
+
+def _make(path: Path) -> None:
+    """Make the file, unless it is there: SQLite, which could, would follow the umask."""
     if sqlite_version() < OLDEST_SQLITE:
         msg = f"SQLite {sqlite3.sqlite_version} is too old: 3.37 or newer is needed"
         raise OutboxError(msg)
-    with explained(path):
-        # Made by us and not by SQLite, which would follow the umask.
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
-        connection = sqlite3.connect(path, timeout=_BUSY_TIMEOUT, isolation_level=None)
-        try:
-            _migrate(connection, path, migrations)
-            require_schema(connection, named or path, migrations)
-        finally:
-            connection.close()
-        with suppress(PermissionError):  # another user's file, shared with us on purpose
-            path.chmod(0o600)  # a copy that was put back may be open to all; -wal and -shm follow
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def _bring_up(
+    connection: sqlite3.Connection, path: Path, migrations: Sequence[str], named: Path
+) -> None:
+    _migrate(connection, path, migrations)
+    require_schema(connection, named, migrations)
+    # A copy that was put back may be open to all, and what SQLite lays beside it is as open.
+    real = path.resolve()
+    for end in ("", "-wal", "-shm"):
+        # It may be another user's, shared with us on purpose.
+        with suppress(FileNotFoundError, PermissionError):
+            real.with_name(real.name + end).chmod(0o600)
 
 
 def read_only(path: Path) -> str:
@@ -261,10 +273,18 @@ PRAGMA temp_store = MEMORY;
 
 
 @asynccontextmanager
-async def writing(path: Path, connect: Connect = Connection) -> AsyncIterator[Connected]:
-    """Open the one connection that writes: WAL, every commit flushed to the disk."""
+async def writing(
+    path: Path, connect: Connect = Connection, *, migrations: Sequence[str] = ()
+) -> AsyncIterator[Connected]:
+    """Open the one connection that writes: WAL, every commit flushed to the disk.
+
+    With `migrations` the file is first made, or brought to the newest version; see `migrate`. A
+    connection for that alone would read the whole schema once more.
+    """
     async with AsyncExitStack() as stack:
         with explained(path):
+            if migrations:
+                _make(path)
             connection = await stack.enter_async_context(
                 connect(
                     str(path),
@@ -273,11 +293,15 @@ async def writing(path: Path, connect: Connect = Connection) -> AsyncIterator[Co
                     cached_statements=_STATEMENTS,
                 )
             )
-            await connection.run(_set_up)
+            await connection.run(functools.partial(_set_up, path, migrations))
         yield connection
 
 
-def _set_up(connection: sqlite3.Connection) -> None:
+def _set_up(path: Path, migrations: Sequence[str], connection: sqlite3.Connection) -> None:
+    if migrations:
+        _bring_up(connection, path, migrations, path)
+        # What a crash left there may be of people who have been erased.
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
     connection.executescript(_PRAGMAS)
 
 

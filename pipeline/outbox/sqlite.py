@@ -39,10 +39,10 @@ from pipeline.outbox.deliveries import SqliteDeliveries, end_all_leases
 from pipeline.outbox.events import SqliteEvents
 from pipeline.outbox.facts import SqliteFacts
 from pipeline.outbox.file import (
+    MIGRATIONS,
     Footprint,
     Readers,
     instance_lock,
-    migrate,
     reading,
     require_current,
     require_outbox,
@@ -121,6 +121,14 @@ _SHED_ATTEMPTS = """
 """
 
 
+class _Found(Struct, frozen=True, kw_only=True):
+    """What an outbox that is opened holds for all of its parts."""
+
+    seal: Seal
+    known: KnownKeys
+    restored_at: int | None
+
+
 class SqliteOutbox:
     """The parts of the outbox, on one writer and a few readers."""
 
@@ -140,20 +148,13 @@ class SqliteOutbox:
     noted: Noted
     webhooks: Webhooks
 
-    def __init__(
-        self,
-        writer: Writer,
-        readers: Readers,
-        seal: Seal,
-        known: KnownKeys,
-        restored_at: int | None,
-    ) -> None:
-        self.seal = seal
-        self.restored_at = restored_at
+    def __init__(self, writer: Writer, readers: Readers, found: _Found) -> None:
+        self.seal = found.seal
+        self.restored_at = found.restored_at
         self._writer = writer
         self._readers = readers
         self._proven = 0
-        self.intake = SqliteIntake(writer, known)
+        self.intake = SqliteIntake(writer, found.known)
         self.events = SqliteEvents(writer, readers)
         self.facts = SqliteFacts(readers)
         self.visits = SqliteVisits(writer, readers)
@@ -297,20 +298,16 @@ async def open_outbox(
     if not create:
         require_outbox(path)
     with instance_lock(path):
-        migrate(path)
         async with (
-            writing(path, connect) as connection,
+            writing(path, connect, migrations=MIGRATIONS) as connection,
             reading(path, connect=connect) as readers,
         ):
             writer = Writer(connection)
             task = asyncio.create_task(writer.run(), name="outbox writer")
             try:
-                seal = await _seal(writer)
-                known = await writer.do(known_keys)
-                restored = await readers.row("SELECT value FROM meta WHERE name = 'restored_at'")
-                restored_at = int(restored[0]) if restored else None
+                found = await writer.do(_look_in)
                 writer.is_there = Footprint(path).is_there
-                yield SqliteOutbox(writer, readers, seal, known, restored_at)
+                yield SqliteOutbox(writer, readers, found)
             finally:
                 writer.stop()
                 await task
@@ -390,14 +387,16 @@ async def read_outbox(path: Path) -> AsyncIterator[Glance]:
         raise OutboxError(f"{path}: {exc}") from exc
 
 
-async def _seal(writer: Writer) -> Seal:
-    def unit(connection: sqlite3.Connection) -> bytes:
-        rows(
-            connection,
-            "INSERT INTO meta (name, value) VALUES ('seal', ?) ON CONFLICT DO NOTHING",
-            (secrets.token_bytes(32),),
-        )
-        [[key]] = rows(connection, "SELECT value FROM meta WHERE name = 'seal'")
-        return bytes(key)
-
-    return Seal(await writer.do(unit))
+def _look_in(connection: sqlite3.Connection) -> _Found:
+    """Read what a predecessor left; a new file gets its seal."""
+    rows(
+        connection,
+        "INSERT INTO meta (name, value) VALUES ('seal', ?) ON CONFLICT DO NOTHING",
+        (secrets.token_bytes(32),),
+    )
+    meta = dict(rows(connection, "SELECT name, value FROM meta"))
+    return _Found(
+        seal=Seal(bytes(meta["seal"])),
+        known=known_keys(connection),
+        restored_at=int(meta["restored_at"]) if "restored_at" in meta else None,
+    )

@@ -21,6 +21,21 @@ from tests.outbox.support import arrival, change, look
 _NEXT = "CREATE TABLE later (id INTEGER PRIMARY KEY) STRICT;\nINSERT INTO later VALUES (7);\n"
 
 
+def _modes(path: Path) -> dict[str, int]:
+    """Give who may do what with the outbox's files, by how their names end."""
+    files = path.parent.glob(f"{path.name}*")
+    return {file.name.removeprefix(path.name): stat.S_IMODE(file.stat().st_mode) for file in files}
+
+
+def _crashed(path: Path) -> Path:
+    """Copy an outbox that is open, as a crash would leave it."""
+    copy = path.with_name("crashed.db")
+    for file in path.parent.glob(f"{path.name}*"):
+        end = file.name.removeprefix(path.name)
+        copy.with_name(copy.name + end).write_bytes(file.read_bytes())
+    return copy
+
+
 async def test_it_is_held_by_one_process_and_free_after_it(path: Path) -> None:
     """Two writers could lose committed rows, and would spend the allowance twice."""
     async with open_outbox(path):
@@ -35,9 +50,7 @@ async def test_all_its_files_are_for_its_owner_only(path: Path) -> None:
     """They hold guests' names and addresses."""
     async with open_outbox(path) as outbox:
         await outbox.intake.accept(arrival("key"))
-        files = sorted(path.parent.glob("outbox.db*"))
-        assert {file.name for file in files} >= {"outbox.db", "outbox.db-wal", "outbox.db.lock"}
-        assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
+        assert _modes(path) == {"": 0o600, "-wal": 0o600, "-shm": 0o600, ".lock": 0o600}
 
 
 async def test_an_older_one_is_backed_up_and_migrated(path: Path) -> None:
@@ -111,12 +124,12 @@ def test_a_link_to_it_has_the_same_lock(path: Path) -> None:
         pass
 
 
-def test_a_copy_that_was_put_back_is_for_its_owner_only(path: Path) -> None:
+async def test_a_copy_that_was_put_back_is_for_its_owner_only(path: Path) -> None:
     """`cp` makes it as open as the umask says."""
     migrate(path)
     path.chmod(0o644)
-    migrate(path)
-    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    async with open_outbox(path):
+        assert _modes(path) == {"": 0o600, "-wal": 0o600, "-shm": 0o600, ".lock": 0o600}
 
 
 def test_without_a_backup_nothing_is_migrated(path: Path) -> None:
@@ -139,16 +152,23 @@ async def test_status_reads_one_that_nobody_runs_on(path: Path, end: str) -> Non
     """When the daemon is down is when people look."""
     async with open_outbox(path) as outbox:
         await outbox.intake.accept(arrival("key"))
-        if end == "crashed":
-            for file in path.parent.glob("outbox.db*"):
-                (path.parent / f"copy{file.name.removeprefix('outbox')}").write_bytes(
-                    file.read_bytes()
-                )
-    found = path if end == "closed" else path.with_name("copy.db")
+        found = path if end == "closed" else _crashed(path)
     async with read_outbox(found) as outbox:
         assert [(count.state, count.n) for count in await outbox.overview.counts()] == [
             ("waiting", 1)
         ]
+
+
+async def test_what_a_crash_left_in_the_wal_is_gone_after_a_start(path: Path) -> None:
+    """It may be of people who have been erased."""
+    async with open_outbox(path) as outbox:
+        await outbox.intake.accept(arrival("key"))
+        crashed = _crashed(path)
+    wal = crashed.with_name(f"{crashed.name}-wal")
+    assert wal.read_bytes()
+    async with open_outbox(crashed):
+        assert not wal.read_bytes()
+    assert look(crashed, "SELECT key FROM events") == [("key",)]
 
 
 @pytest.mark.parametrize("kind", ["text", "other database", "folder"])
