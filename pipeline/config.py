@@ -4,10 +4,11 @@ msgspec reports the first error only, so the tables are walked field by field an
 converted by itself.
 """
 
+import functools
 import tomllib
 import types
 import typing
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import get_close_matches
 from ipaddress import ip_address
 from pathlib import Path
@@ -171,7 +172,7 @@ class _Reader:
         if not isinstance(table, dict):
             self.note(path, "expected a table")
             return None
-        fields = {one.encode_name: one for one in structs.fields(wanted) if one.encode_name}
+        fields = {one.encode_name: one for one in _fields(wanted) if one.encode_name}
         for key in sorted(table.keys() - fields.keys()):
             known = ", ".join(sorted(fields))
             self.note(_join(path, key), f"there is no such key; known here: {known}")
@@ -292,6 +293,12 @@ _PLUGINS: tuple[tuple[Any, Mapping[str, type[Any]]], ...] = (
 )
 
 
+@functools.cache
+def _fields(wanted: type[Struct]) -> Sequence[structs.FieldInfo]:
+    """Give the fields of a type, whose annotations msgspec would evaluate anew each time."""
+    return structs.fields(wanted)
+
+
 def _alternatives(wanted: Any) -> tuple[Any, ...]:
     return typing.get_args(wanted) if isinstance(wanted, types.UnionType) else (wanted,)
 
@@ -337,7 +344,7 @@ def _is_local(address: Address) -> bool:
 
 def _leaves(node: object, path: str = "") -> Iterator[tuple[str, object]]:
     if isinstance(node, Struct):
-        for field in structs.fields(node):
+        for field in _fields(type(node)):
             yield from _leaves(getattr(node, field.name), _join(path, field.encode_name))
     elif isinstance(node, Mapping):
         for key, value in node.items():
