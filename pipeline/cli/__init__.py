@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import atexit
 import gc
 import importlib
 import io
@@ -65,12 +66,16 @@ _COMMANDS: Mapping[str, str] = {
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and give its exit code; a foreseeable failure is a sentence on stderr."""
+    if arguments is None:
+        arguments = sys.argv[1:]
+        # All that is left goes with the process: Python need not look for garbage in it.
+        atexit.register(gc.freeze)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # it may know ASCII only
             stream.reconfigure(errors="replace")
     try:
         try:
-            return _run(sys.argv[1:] if arguments is None else arguments)
+            return _run(arguments)
         finally:
             sys.stdout.flush()
     except ConfigError as exc:
