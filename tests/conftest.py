@@ -48,10 +48,16 @@ gc.disable()
 
 def pytest_collection_finish() -> None:
     """Have no collection of garbage look again at the tests themselves, which stay to the end."""
-    gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)
     gc.enable()
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish() -> None:
+    """Look once for what the last tests left open, which pytest and Python do many times more."""
+    gc.collect()
+    gc.freeze()
 
 
 class _Response(aiohttp.ClientResponse):
