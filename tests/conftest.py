@@ -1,10 +1,13 @@
 """What all tests need: tools that fit the aiohttp of today and machines of any speed."""
 
 import gc
+import importlib
 import inspect
 import os
 import shutil
 import tempfile
+from contextlib import suppress
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -35,6 +38,23 @@ if "TMPDIR" not in os.environ and _has_room(_MEMORY):
 
 # Nobody here is reached by TLS, and each process would read the machine's certificates, twice.
 os.environ["SSL_CERT_FILE"] = os.devnull
+
+
+def pytest_collection(session: pytest.Session) -> None:
+    """Import the tests from another place on in each process.
+
+    What one has compiled by then the others read. From the same place on, as they would by
+    themselves, each of them would compile all.
+    """
+    process = os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")
+    processes = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    folders = [Path(given).resolve() for given in session.config.args if Path(given).is_dir()]
+    files = sorted(file for folder in folders for file in folder.rglob("test_*.py"))
+    first = len(files) * int(process) // processes
+    for file in files[first:] + files[:first]:
+        name = ".".join(file.relative_to(session.config.rootpath).with_suffix("").parts)
+        with suppress(Exception):  # pytest says what is wrong when it comes to the file
+            importlib.import_module(name)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
