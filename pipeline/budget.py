@@ -32,6 +32,11 @@ _ANYONE = "?"
 #: Of the slots outside the reserve one in so many goes to the oldest of the classes 4 and 5.
 _LESSER = 10
 
+#: Of the reserve, one in so many is for opt-outs and for the first request of a new booking. When
+#: all others are taken, a slot comes free every 9 seconds, and of 30 such bookings in a window one
+#: every 30: of five slots that are kept for these, one is free at nearly any time.
+_NEWCOMERS = 4
+
 #: How many windows tell how much urgent work there is; the 99 % quantile of the normal
 #: distribution; and how many requests come together, which is how chance makes their number swing:
 #: a new guest's look-up, the guest and the booking.
@@ -119,6 +124,11 @@ class Budget:
         return self.limit.reserved * self.allowed // self.limit.requests
 
     @property
+    def for_newcomers(self) -> int:
+        """How many of the reserve are for opt-outs and for the first requests of new bookings."""
+        return self.reserved // _NEWCOMERS
+
+    @property
     def spared(self) -> int:
         """How many of them what is not urgent leaves: the reserve, or what urgent work needs."""
         return max(self.reserved, self._needed())
@@ -165,6 +175,13 @@ class Budget:
         That is one in ten of those outside the reserve, also where what is urgent would take all.
         """
         return self._is_their_turn() and self._is_spaced()
+
+    def is_for_newcomers(self) -> bool:
+        """Tell whether the next slot is one of the last, which are for who has not had any.
+
+        That is for opt-outs, and for the first request of a new booking.
+        """
+        return self._left_to_all() <= self.for_newcomers
 
     def must_keep(self) -> bool:
         """Tell whether the next slot is for classes 4 and 5, and they may not go yet.

@@ -16,6 +16,7 @@ from pipeline.clock import SECOND
 from pipeline.errors import OutboxUnavailable, PipelineError
 from pipeline.feed import Feed
 from pipeline.fetch import Fetcher
+from pipeline.guest import FRESH, is_fresh
 from pipeline.lane import Lane
 from pipeline.log import trace
 from pipeline.means import Means
@@ -23,7 +24,7 @@ from pipeline.model import Delivery, Outcome, Priority
 from pipeline.outbox import Pick
 from pipeline.plugin import Destination
 from pipeline.tell import Teller, held, outcome_of
-from pipeline.turn import Turn
+from pipeline.turn import Begun, Turn
 from pipeline.wire import TIMEOUT, recorded_by
 
 #: Requests under way at the same time.
@@ -35,6 +36,10 @@ _LEASE = round((_WORKERS + 1) * TIMEOUT * SECOND)
 
 #: Token requests in seconds. Stampede allows 20 a minute; this bucket lets 19 into the worst one.
 _TOKENS = (10, 60.0)
+
+#: What is begun goes on within this part of a window, or of the time for which the answer to its
+#: first request may be relied on.
+_SOON = 3
 
 _PAUSE = 1.0
 _MINUTE = 60.0
@@ -68,13 +73,13 @@ class Deliverer:
             lane=lane,
             means=means,
             fetchers=fetchers,
-            goes_on=self._goes_on,
         )
         self._outbox = means.outbox
         self._owed = owed
         self._clock = means.clock
         self._log = means.log
         self._turn = Turn(destination.sources)
+        self._soon = min(round(budget.limit.per * SECOND), FRESH) // _SOON
         self._under_way: set[int] = set()
         self._free = asyncio.Semaphore(_WORKERS)
         self._token_pace = AsyncLimiter(*_TOKENS)
@@ -100,9 +105,6 @@ class Deliverer:
                     attempt = self._attempt(delivery)
                     work = self._work(delivery, attempt, is_probe=probe)
                     tasks.create_task(work, name=f"deliver d{delivery.id}")
-
-    def _goes_on(self, delivery: Delivery) -> None:
-        self._turn.goes_on(delivery.priority, delivery.source)
 
     def stop(self) -> None:
         """Take no more deliveries."""
@@ -179,8 +181,25 @@ class Deliverer:
             if delivery := await claim(self._turn.lesser(), pick=Pick.OLDEST):
                 return delivery
             self.budget.pass_by()
-        pick = Pick.LEAST_TRIED if probe else Pick.FIRST
-        return await claim(self._turn.lines(reach, self.budget.admits), pick=pick)
+        if probe:
+            lines = self._turn.lines(reach, self.budget.admits)
+            return await claim(lines, pick=Pick.LEAST_TRIED)
+        lines = self._turn.lines(reach, self.budget.admits, await self._begun())
+        return await claim(lines, pick=Pick.FIRST)
+
+    async def _begun(self) -> Begun:
+        """Say when new bookings go on that are begun: after the first requests of a few others.
+
+        In a rush all go by age, which tells the most of them soonest; and in any case what is begun
+        is finished while what was looked up for it is still true.
+        """
+        few = self.budget.for_newcomers
+        queue = await self._outbox.deliveries.queue(self._name, Priority.NEW, most=few + 1)
+        if queue.begun_since is None:
+            return Begun.LATER
+        if queue.new > few or not is_fresh(queue.begun_since, self._clock.now(), self._soon):
+            return Begun.FIRST
+        return Begun.NOT_YET if self.budget.is_for_newcomers() else Begun.LATER
 
     def _may_go(self, priority: int) -> bool:
         """Tell whether there still is a slot for this class."""

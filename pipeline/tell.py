@@ -1,7 +1,7 @@
 """Tells a destination of one delivery: from what is true now, to what was recorded of it."""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from weakref import WeakValueDictionary
 
 import msgspec
@@ -72,10 +72,7 @@ class Teller:
         lane: Lane,
         means: Means,
         fetchers: Mapping[str, Fetcher],
-        goes_on: Callable[[Delivery], None] = lambda _: None,
     ) -> None:
-        #: Called for a delivery whose next request is to follow soon.
-        self._goes_on = goes_on
         self._fetchers = fetchers
         self._name = name
         self._destination = destination
@@ -198,8 +195,6 @@ class Teller:
         became = await self._outbox.deliveries.succeed(
             delivery, learnt, ending, more=step.more, now=now
         )
-        if step.more:
-            self._goes_on(delivery)
         self._log.info(
             "told in part" if step.more else "delivered",
             delivery=delivery.id,

@@ -16,6 +16,7 @@ from pipeline.outbox import (
     Line,
     OptOut,
     Pick,
+    Queue,
     Remembered,
     Settled,
     TakenBack,
@@ -49,7 +50,8 @@ _HEADS = """
 _BY_AGE = _HEADS.format(
     index="delivery_ready",
     line="""priority = json_extract(turn.value, '$[0]')
-                AND source = json_extract(turn.value, '$[1]')""",
+                AND source = json_extract(turn.value, '$[1]')
+                AND begun = json_extract(turn.value, '$[2]')""",
     order="place",
 )
 _BY_TRIES = _HEADS.format(
@@ -122,6 +124,21 @@ class SqliteDeliveries:
 
         return await self._writer.do(unit)
 
+    async def queue(self, destination: str, priority: int, *, most: int) -> Queue:
+        """Look at those of a class that may go."""
+        new, since = await self._readers.row(
+            """SELECT (SELECT count(*) FROM (
+                           SELECT 1 FROM delivery INDEXED BY delivery_ready
+                           WHERE destination = ?1 AND priority = ?2 AND begun = 0
+                             AND state = 'waiting' AND waits_for IS NULL AND held = 0
+                           LIMIT ?3)),
+                      (SELECT min(begun_at) FROM delivery INDEXED BY delivery_ready
+                       WHERE destination = ?1 AND priority = ?2 AND begun = 1
+                         AND state = 'waiting' AND waits_for IS NULL AND held = 0)""",
+            (destination, priority, most),
+        )
+        return Queue(new=new, begun_since=since)
+
     async def next_due(self, destination: str, *, least: int = 1, most: int) -> int | None:
         """Tell when the next delivery of these classes becomes due; 0 when one is."""
         row = await self._readers.row(
@@ -162,14 +179,15 @@ class SqliteDeliveries:
             rows(
                 connection,
                 """UPDATE delivery SET state = ?1, reason = NULL, updated_at = ?2, due_at = ?2,
-                                       attempts = attempts + 1
+                                       attempts = attempts + 1,
+                                       begun_at = iif(?4, coalesce(begun_at, ?2), begun_at)
                    WHERE id = ?3 AND state = 'sending'""",
-                (state, now, delivery.id),
+                (state, now, delivery.id, more),
             )
             if more:
                 give_way(connection, delivery.id, delivery.kind, now)
             else:
-                _release(connection, delivery, now)
+                _release(connection, delivery, now, told=True)
             return became(connection, [delivery.id])
 
         return await self._writer.do(unit)
@@ -191,7 +209,7 @@ class SqliteDeliveries:
             closed = rows(
                 connection,
                 """UPDATE delivery SET state = ?, reason = ?, updated_at = ?,
-                                       attempts = attempts + ?
+                                       attempts = attempts + ?, begun_at = NULL
                    WHERE id = ? AND state = 'sending' RETURNING id""",
                 (state, reason, now, int(ending is not None), delivery.id),
             )
@@ -199,7 +217,7 @@ class SqliteDeliveries:
                 return []
             parked: list[int] = []
             if state is not DeliveryState.PARKED:
-                _release(connection, delivery, now)
+                _release(connection, delivery, now, told=False)
             elif not give_way(connection, delivery.id, delivery.kind, now):
                 parked = _park_with(connection, delivery, now)
             return became(connection, [delivery.id, *parked])
@@ -338,15 +356,16 @@ def _end_leases(
         give_way(connection, delivery, DeliveryKind(kind), now)
 
 
-def _release(connection: sqlite3.Connection, delivery: Delivery, now: int) -> None:
-    """Let go on what waited for this guest."""
+def _release(connection: sqlite3.Connection, delivery: Delivery, now: int, *, told: bool) -> None:
+    """Let go on what waited for this guest; with a guest who was `told` of, it is begun as well."""
     if delivery.kind in OF_GUESTS:
         rows(
             connection,
             """UPDATE delivery SET state = 'waiting', reason = NULL, waits_for = NULL,
-                                   due_at = ?1, updated_at = ?1
+                                   due_at = ?1, updated_at = ?1, begun_at = iif(?3,
+                       (SELECT coalesce(begun_at, ?1) FROM delivery WHERE id = ?2), NULL)
                WHERE waits_for = ?2""",
-            (now, delivery.id),
+            (now, delivery.id, told),
         )
 
 

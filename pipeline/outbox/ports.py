@@ -42,6 +42,7 @@ from pipeline.outbox.terms import (
     Owed,
     Pick,
     Place,
+    Queue,
     Reading,
     Remembered,
     Restraint,
@@ -224,6 +225,9 @@ class Deliveries(Protocol):
         Never one whose guest or booking has a request under way. Its cost does not grow with what
         waits, nor with what is held back. The leases of what is `under_way` do not lapse.
         """
+
+    async def queue(self, destination: str, priority: int, *, most: int) -> Queue:
+        """Look at those of a class that may go, and count up to `most` that are not begun."""
 
     async def next_due(self, destination: str, *, least: int = 1, most: int) -> int | None:
         """Tell when the next delivery of these classes becomes due, or a lease of any class ends.

@@ -89,8 +89,9 @@ _AHEAD = """
             WHERE destination = d.destination AND priority < d.priority
               AND state = 'waiting' AND waits_for IS NULL AND held = 0),
            (SELECT count(*) FROM delivery
-            WHERE destination = d.destination AND priority = d.priority AND source = d.source
-              AND place < d.place AND state = 'waiting' AND waits_for IS NULL AND held = 0),
+            WHERE destination = d.destination AND priority = d.priority AND begun IN (0, 1)
+              AND source = d.source AND place < d.place
+              AND state = 'waiting' AND waits_for IS NULL AND held = 0),
            (SELECT count(*) FROM delivery
             WHERE destination = d.destination AND priority = d.priority
               AND state = 'waiting' AND waits_for IS NULL AND held = 0)
@@ -99,8 +100,8 @@ _AHEAD = """
 _OTHER_LINES = """
     SELECT (SELECT count(*) FROM (
                 SELECT 1 FROM delivery INDEXED BY delivery_ready
-                WHERE destination = d.destination AND priority = d.priority AND source = owner
-                  AND state = 'waiting' AND waits_for IS NULL AND held = 0
+                WHERE destination = d.destination AND priority = d.priority AND begun IN (0, 1)
+                  AND source = owner AND state = 'waiting' AND waits_for IS NULL AND held = 0
                 LIMIT ?2))
     FROM delivery AS d CROSS JOIN (SELECT DISTINCT owner FROM counter WHERE what = 'event')
     WHERE d.id = ?1 AND owner <> d.source

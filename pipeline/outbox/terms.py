@@ -249,10 +249,21 @@ class Opening(Struct, frozen=True, kw_only=True):
 
 
 class Line(Struct, frozen=True, kw_only=True, array_like=True):
-    """Those of a class and a source, of whom the oldest goes first."""
+    """Those of a class and a source, begun or not, of whom the oldest goes first."""
 
     priority: int
     source: str
+    #: Of them, or of the guests for whom they waited, a request was answered already.
+    begun: bool
+
+
+class Queue(Struct, frozen=True, kw_only=True):
+    """Those of a class that may go."""
+
+    #: How many of them are not begun.
+    new: int
+    #: When the first was begun of those that are; None when none is.
+    begun_since: int | None
 
 
 class Pick(StrEnum):

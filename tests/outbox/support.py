@@ -103,8 +103,9 @@ async def settled(outbox: SqliteOutbox, key: str, *intents: Intent, **fields: An
 def lines(most: int = Priority.BACKFILL) -> list[Line]:
     """Give the lines of these classes, each with the same order of the sources."""
     return [
-        Line(priority=priority, source=source)
+        Line(priority=priority, source=source, begun=begun)
         for priority in range(1, most + 1)
+        for begun in (True, False)
         for source in ("leeds", "york")
     ]
 

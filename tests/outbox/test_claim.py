@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model import Delivery, DeliveryKind, Priority
+from pipeline.model import Delivery, DeliveryKind, DeliveryState, Outcome, Priority
 from pipeline.outbox import Line, Pick
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
@@ -19,6 +19,7 @@ from tests.outbox.support import (
     look,
     next_delivery,
     nothing_goes,
+    sent,
     settled,
 )
 
@@ -44,7 +45,7 @@ async def test_the_first_line_that_has_one_gives_its_oldest(outbox: SqliteOutbox
     """In which order the lines stand is for others to say: see `Turn`."""
     for number, source in enumerate(("leeds", "leeds", "york")):
         await _owe(outbox, f"b{number}", source=source)
-    order = [Line(priority=2, source=source) for source in ("bath", "york", "leeds")]
+    order = [Line(priority=2, source=source, begun=False) for source in ("bath", "york", "leeds")]
     found = [
         await outbox.deliveries.claim("stampede", order, now=T0, until=T0 + LEASE) for _ in range(4)
     ]
@@ -66,6 +67,45 @@ async def test_the_oldest_of_some_lines_can_be_asked_for(outbox: SqliteOutbox) -
         )
         found.append(one.booking if one else None)
     assert found == ["new", "held", "old", "first", "late"]
+
+
+async def test_what_is_begun_stands_in_a_line_of_its_own(outbox: SqliteOutbox) -> None:
+    """Its next request and the first ones of others do not go by the same rule."""
+    begun, new = (Line(priority=2, source="leeds", begun=begun) for begun in (True, False))
+    await settled(outbox, "1", GUEST, BOOKING)
+    await _owe(outbox, "other")
+
+    async def tell(line: Line, *, more: bool, now: int) -> DeliveryKind:
+        one = await outbox.deliveries.claim("stampede", [line], now=now, until=now + LEASE)
+        assert one is not None
+        ending = await sent(outbox, one, Outcome.OK)
+        await outbox.deliveries.succeed(one, [], ending, more=more, now=now)
+        return one.kind
+
+    async def queue() -> tuple[int, int | None]:
+        found = await outbox.deliveries.queue("stampede", Priority.NEW, most=9)
+        return found.new, found.begun_since
+
+    assert await queue() == (2, None)
+    assert await tell(new, more=True, now=T0 + 1) is DeliveryKind.GUEST
+    assert await queue() == (1, T0 + 1)
+    assert await tell(begun, more=False, now=T0 + 2) is DeliveryKind.GUEST
+    assert await queue() == (1, T0 + 1), "the booking that waited is as old as what was begun"
+    assert await tell(begun, more=False, now=T0 + 3) is DeliveryKind.BOOKING
+    assert await queue() == (1, None)
+
+
+async def test_what_is_begun_and_parks_begins_anew(outbox: SqliteOutbox) -> None:
+    """By the time that it is retried, what was found is too old to be used."""
+    await settled(outbox, "1", GUEST)
+    guest = await next_delivery(outbox)
+    ending = await sent(outbox, guest, Outcome.OK)
+    await outbox.deliveries.succeed(guest, [], ending, more=True, now=T0)
+    guest = await next_delivery(outbox)
+    await outbox.deliveries.close(guest, DeliveryState.PARKED, "refused", None, now=T0)
+    await outbox.repair.retry_deliveries([guest.id], now=T0)
+    queue = await outbox.deliveries.queue("stampede", guest.priority, most=9)
+    assert (queue.new, queue.begun_since) == (1, None)
 
 
 async def test_what_is_held_back_goes_once_its_time_has_come_and_keeps_its_age(

@@ -107,6 +107,7 @@ async def _everything(outbox: SqliteOutbox) -> None:
         heard = Heard(source="leeds", guest=says_no, person=person, fetched_at=T0, event=1)
         await outbox.deliveries.hear(heard, [hearer], now=T0)
     await outbox.deliveries.next_due("stampede", most=6)
+    await outbox.deliveries.queue("stampede", 2, most=9)
     await outbox.deliveries.claim(
         "stampede", lines(), pick=Pick.OLDEST, under_way=[1], now=T0, until=T0 + LEASE
     )

@@ -130,6 +130,43 @@ def newcomers_wait(
     return found.p99
 
 
+def finished_after(setup: Setup, *, others: int) -> float:
+    """Tell in how many seconds from its first request a new guest's booking is told.
+
+    While more bookings of a guest who is known come than may be told of: one request each.
+    """
+    known = [Happening(at=0.0, booking=0, action=Action.CREATED, guest=0)]
+    often = [
+        Happening(at=setup.per + number, booking=2 + number, action=Action.CREATED, guest=0)
+        for number in range(others)
+    ]
+    at = setup.per + others // 4 + 0.5
+    new = Happening(at=at, booking=1, action=Action.CREATED, guest=1)
+
+    async def play(world: World) -> None:
+        await world.play("venue-0", sorted([*known, *often, new], key=lambda one: one.at))
+        assert await world.finish(DAY)
+
+    ways = run(setup, play).watch.ways.values()
+    way = min(ways, key=lambda way: abs(way.accepted - at))
+    assert way.first_left is not None
+    assert way.last_ended is not None
+    return way.last_ended - way.first_left
+
+
+def requests_in_overload(setup: Setup, *, windows: int, per_window: int) -> float:
+    """Tell how many requests a new guest's booking takes while more come than may be told of."""
+    every = setup.per / per_window
+    bookings = _bookings(windows * per_window, every=every)
+
+    async def play(world: World) -> None:
+        await world.play("venue-0", bookings)
+
+    watch = run(setup, play).watch
+    told = sum(way.delivered for way in watch.ways.values())
+    return (len(watch.left["stampede-0"]) - watch.tokens) / told
+
+
 def others_wait(setup: Setup, *, hours: float, per_hour: float, flood: int) -> float:
     """Tell the median of the seconds until a new booking's first request leaves.
 

@@ -9,11 +9,13 @@ from pipeline.simulation.mishaps import Mishaps
 from pipeline.simulation.network import Latency
 from pipeline.simulation.world import Receiver, Setup
 from tests.simulation.experiments import (
+    finished_after,
     keep_the_allowance,
     lesser_shares,
     newcomers_wait,
     others_wait,
     requests_each,
+    requests_in_overload,
     share_used,
     told_of,
 )
@@ -57,9 +59,21 @@ def test_a_backlog_uses_what_it_may() -> None:
 
 def test_a_new_booking_need_not_wait_for_a_backfill() -> None:
     """A guest who has just booked may stand at the door tomorrow; the backfill has waited years."""
-    setup = Setup(seed=1, first_contact="trust", stampede=_USUAL, tags=())
-    p99 = newcomers_wait(setup, days=0.06, waiting=200, per_window=30.0, returning=0.5)
+    setup = Setup(seed=2, first_contact="check", stampede=_USUAL, tags=())
+    p99 = newcomers_wait(setup, days=0.06, waiting=200, per_window=30.0, returning=0.3)
     assert p99 <= 10.0
+
+
+def test_what_is_begun_is_finished_though_many_wait_to_be_begun() -> None:
+    """In a rush of bookings a new guest's would else be the last to be told."""
+    setup = Setup(seed=1, requests=40, first_contact="check", stampede=_USUAL, tags=())
+    assert finished_after(setup, others=160) <= 10.0
+
+
+def test_what_is_begun_is_finished_before_it_must_be_begun_anew() -> None:
+    """What was looked up would be too old to be used, and that the more the more is begun."""
+    setup = Setup(seed=1, requests=20, first_contact="check", stampede=_USUAL, tags=())
+    assert requests_in_overload(setup, windows=12, per_window=8) < 3.2
 
 
 @pytest.mark.parametrize(("contact", "first"), [("trust", 5), ("check", 6)])
@@ -91,5 +105,5 @@ def test_a_venue_that_floods_leaves_the_others_their_turn() -> None:
 
 def test_venues_whose_imports_wait_are_told_of_in_turn() -> None:
     """The second would else begin when the first is done, which takes a large one days."""
-    setup = Setup(seed=1, venues=3, requests=25, reserve=0, first_contact="trust", tags=())
+    setup = Setup(seed=1, venues=3, requests=28, reserve=0, first_contact="trust", tags=())
     assert told_of(setup, waiting=20) == {"venue-0": 3, "venue-1": 3, "venue-2": 3}

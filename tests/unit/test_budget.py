@@ -146,6 +146,19 @@ async def test_the_reserve_is_for_what_is_urgent(clock: FakeClock) -> None:
     assert budget.reach() == 0
 
 
+@pytest.mark.parametrize(("reserve", "last"), [(20, 5), (3, 0), (0, 0)])
+async def test_a_quarter_of_the_reserve_is_for_first_requests(
+    clock: FakeClock, reserve: int, last: int
+) -> None:
+    """What goes on would take each slot as it comes free, and who comes new would wait for one."""
+    budget = Budget(RateLimit(requests=100, per=Duration(_PER), reserve=reserve), clock)
+    theirs = []
+    for _ in range(100):
+        theirs.append(budget.is_for_newcomers())
+        budget.take()
+    assert theirs == [False] * (100 - last) + [True] * last
+
+
 async def test_what_is_not_urgent_is_spaced(clock: FakeClock) -> None:
     """A backlog neither spends the window at once nor stands in a newcomer's way."""
     budget = Budget(_LIMIT, clock)

@@ -222,6 +222,9 @@ CREATE TABLE delivery (
     held             INTEGER NOT NULL GENERATED ALWAYS AS (due_at > updated_at) VIRTUAL,
     attempts         INTEGER NOT NULL DEFAULT 0,
     first_failure_at INTEGER,
+    -- When a request was answered that is not its last: of it, or of the guest for whom it waited.
+    begun_at         INTEGER,
+    begun            INTEGER NOT NULL GENERATED ALWAYS AS (begun_at IS NOT NULL) VIRTUAL,
     -- It comes from no webhook, or was retried by hand: what it knows may be old.
     wary             INTEGER NOT NULL DEFAULT 0 CHECK (wary IN (0, 1)),
     -- The delivery that must end first: a guest before its bookings.
@@ -236,8 +239,9 @@ CREATE TABLE delivery (
 ) STRICT;
 -- An intent: what a destination is owed. It has no payload: that is made when a request may go out.
 
--- What may be taken, in the order of going: each class and source is a line of its own.
-CREATE INDEX delivery_ready ON delivery (destination, priority, source, place)
+-- What may be taken, in the order of going: what is begun and what is not of each class and source
+-- is a line of its own.
+CREATE INDEX delivery_ready ON delivery (destination, priority, begun, source, place)
     WHERE state = 'waiting' AND waits_for IS NULL AND held = 0;
 CREATE INDEX delivery_least_tried ON delivery (destination, priority, attempts, place)
     WHERE state = 'waiting' AND waits_for IS NULL AND held = 0;
