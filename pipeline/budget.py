@@ -32,10 +32,11 @@ _ANYONE = "?"
 #: Of the slots outside the reserve one in so many goes to the oldest of the classes 4 and 5.
 _LESSER = 10
 
-#: Of the reserve, one in so many is for opt-outs and for the first request of a new booking. When
-#: all others are taken, a slot comes free every 9 seconds, and of 30 such bookings in a window one
-#: every 30: of five slots that are kept for these, one is free at nearly any time.
+#: Of the reserve, one in so many is for opt-outs and for the first request of a new booking, and at
+#: most so many are. When all others are taken, a slot comes free every 9 seconds, and of 30 such
+#: bookings in a window one comes every 30: of five slots one is free at nearly any time.
 _NEWCOMERS = 4
+_MOST_NEWCOMERS = 5
 
 #: How many windows tell how much urgent work there is; the 99 % quantile of the normal
 #: distribution; and how many requests come together, which is how chance makes their number swing:
@@ -126,7 +127,7 @@ class Budget:
     @property
     def for_newcomers(self) -> int:
         """How many of the reserve are for opt-outs and for the first requests of new bookings."""
-        return self.reserved // _NEWCOMERS
+        return min(self.reserved // _NEWCOMERS, _MOST_NEWCOMERS)
 
     @property
     def spared(self) -> int:

@@ -52,8 +52,9 @@ def pytest_collection(session: pytest.Session) -> None:
     files = sorted(file for folder in folders for file in folder.rglob("test_*.py"))
     first = len(files) * int(process) // processes
     for file in files[first:] + files[:first]:
-        name = ".".join(file.relative_to(session.config.rootpath).with_suffix("").parts)
-        with suppress(Exception):  # pytest says what is wrong when it comes to the file
+        # What is wrong with a file, pytest says when it comes to it.
+        with suppress(Exception, pytest.skip.Exception):
+            name = ".".join(file.relative_to(session.config.rootpath).with_suffix("").parts)
             importlib.import_module(name)
 
 

@@ -357,15 +357,21 @@ def _end_leases(
 
 
 def _release(connection: sqlite3.Connection, delivery: Delivery, now: int, *, told: bool) -> None:
-    """Let go on what waited for this guest; with a guest who was `told` of, it is begun as well."""
+    """Let go on what waited for this guest.
+
+    With a guest who was `told` of, the first of it is begun as well. A guest's further bookings and
+    tags are not, for they would all go before other venues'.
+    """
     if delivery.kind in OF_GUESTS:
         rows(
             connection,
-            """UPDATE delivery SET state = 'waiting', reason = NULL, waits_for = NULL,
-                                   due_at = ?1, updated_at = ?1, begun_at = iif(?3,
-                       (SELECT coalesce(begun_at, ?1) FROM delivery WHERE id = ?2), NULL)
+            """UPDATE delivery
+               SET state = 'waiting', reason = NULL, waits_for = NULL, due_at = ?1, updated_at = ?1,
+                   begun_at = iif(?3 AND id = (SELECT min(id) FROM delivery
+                                               WHERE waits_for = ?2 AND priority = ?4),
+                                  (SELECT coalesce(begun_at, ?1) FROM delivery WHERE id = ?2), NULL)
                WHERE waits_for = ?2""",
-            (now, delivery.id, told),
+            (now, delivery.id, told, delivery.priority),
         )
 
 

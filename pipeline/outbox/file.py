@@ -300,8 +300,11 @@ async def writing(
 def _set_up(path: Path, migrations: Sequence[str], connection: sqlite3.Connection) -> None:
     if migrations:
         _bring_up(connection, path, migrations, path)
-        # What a crash left there may be of people who have been erased.
+        # What a crash left there may be of people who have been erased. Whoever looks into the file
+        # just now puts that off to a later checkpoint.
+        connection.execute("PRAGMA busy_timeout = 0")
         connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+        connection.execute(f"PRAGMA busy_timeout = {round(_BUSY_TIMEOUT * 1000)}")
     connection.executescript(_PRAGMAS)
 
 

@@ -224,7 +224,8 @@ class SqliteOutbox:
             )
             deliveries = rows(
                 connection,
-                """UPDATE delivery SET state = 'parked', reason = 'not configured', updated_at = ?1
+                """UPDATE delivery SET state = 'parked', reason = 'not configured', updated_at = ?1,
+                                       begun_at = NULL
                    WHERE state = 'waiting' AND destination || ' ' || source NOT IN
                          (SELECT value FROM json_each(?2))
                    RETURNING id""",

@@ -35,8 +35,8 @@ def measure(_: Path) -> list[Line]:
     return [
         *_kept(),
         _used(),
-        *(_newcomers(returning, "trust") for returning in (0.0, 0.5)),
-        *(_newcomers(returning, "check") for returning in (0.0, 0.1, _RETURNING, 0.5)),
+        *(line for returning in (0.0, 0.5) for line in _newcomers(returning, "trust")),
+        *(line for share in (0.0, 0.1, _RETURNING, 0.5) for line in _newcomers(share, "check")),
         _others(),
         *(_each(contact, first) for contact, first in _FIRST.items()),
     ]
@@ -90,20 +90,29 @@ def _used() -> Line:
     )
 
 
-def _newcomers(returning: float, contact: str) -> Line:
+def _newcomers(returning: float, contact: str) -> list[Line]:
     setup = Setup(seed=1, stampede=_QUICK, first_contact="trust" if contact == "trust" else "check")
-    p99 = newcomers_wait(setup, days=2.0, waiting=10_000, per_window=30.0, returning=returning)
+    found = newcomers_wait(setup, days=2.0, waiting=10_000, per_window=30.0, returning=returning)
+    p99, told = found.first_request.p99, found.told
+    assert p99 is not None
     # Three urgent requests for each of 30 new guests are 90 of the 92 that tags leave of 100: they
     # queue for many minutes. Nor can first requests then all go before: what was looked up would be
     # too old by the time that it is used, and to be looked up again, which is more than 100.
     has_target = contact == "trust" or returning >= _RETURNING
-    return Line(
-        what=f"seconds for a new booking behind 10,000 old ones (99 %, {contact}, "
-        f"{returning:.0%} returning)",
-        measured=f"{p99:.1f}",
-        target=f"{_WAIT:.0f}" if has_target else "",
-        met=p99 <= _WAIT if has_target else None,
-    )
+    who = f"{contact}, {returning:.0%} returning"
+    return [
+        Line(
+            what=f"seconds to a new booking's first request behind 10,000 old ones (99 %, {who})",
+            measured=f"{p99:.1f}",
+            target=f"{_WAIT:.0f}" if has_target else "",
+            met=p99 <= _WAIT if has_target else None,
+        ),
+        # First requests go before what is begun, so that is what they cost.
+        Line(
+            what="  until it is told (median, 95 %, 99 %)",
+            measured=f"{told.median:.1f}, {told.p95:.0f}, {told.p99:.0f}",
+        ),
+    ]
 
 
 def _others() -> Line:

@@ -88,11 +88,41 @@ async def test_what_is_begun_stands_in_a_line_of_its_own(outbox: SqliteOutbox) -
 
     assert await queue() == (2, None)
     assert await tell(new, more=True, now=T0 + 1) is DeliveryKind.GUEST
+    assert await tell(begun, more=True, now=T0 + 2) is DeliveryKind.GUEST
     assert await queue() == (1, T0 + 1)
-    assert await tell(begun, more=False, now=T0 + 2) is DeliveryKind.GUEST
+    one = await outbox.deliveries.claim("stampede", [begun], now=T0 + 3, until=T0 + LEASE)
+    assert one is not None
+    await outbox.deliveries.give_back(one, None, due_at=T0, reason="x", failed=True, now=T0 + 3)
+    assert await queue() == (1, T0 + 1), "what failed is no younger for it"
+    assert await tell(begun, more=False, now=T0 + 4) is DeliveryKind.GUEST
     assert await queue() == (1, T0 + 1), "the booking that waited is as old as what was begun"
-    assert await tell(begun, more=False, now=T0 + 3) is DeliveryKind.BOOKING
+    assert await tell(begun, more=False, now=T0 + 5) is DeliveryKind.BOOKING
     assert await queue() == (1, None)
+
+
+async def test_of_a_guests_bookings_one_goes_on_with_the_guest(outbox: SqliteOutbox) -> None:
+    """Forty that waited would all go before what other venues have to tell."""
+    for number in range(3):
+        owed = [GUEST, BOOKING, TAG] if number == 0 else [BOOKING]
+        await settled(outbox, f"{number}", *owed, booking=f"b{number}")
+    guest = await next_delivery(outbox)
+    ending = await sent(outbox, guest, Outcome.OK)
+    await outbox.deliveries.succeed(guest, [], ending, more=False, now=T0)
+    queue = await outbox.deliveries.queue("stampede", Priority.NEW, most=9)
+    assert (queue.new, queue.begun_since) == (2, T0)
+    queue = await outbox.deliveries.queue("stampede", Priority.TAG, most=9)
+    assert (queue.new, queue.begun_since) == (1, None)
+
+
+async def test_what_waits_for_a_guest_of_whom_nothing_is_new_is_not_begun(
+    outbox: SqliteOutbox,
+) -> None:
+    """Its own first request has still to leave."""
+    await settled(outbox, "1", GUEST, BOOKING)
+    guest = await next_delivery(outbox)
+    await outbox.deliveries.close(guest, DeliveryState.SKIPPED, "unchanged", None, now=T0)
+    queue = await outbox.deliveries.queue("stampede", Priority.NEW, most=9)
+    assert (queue.new, queue.begun_since) == (1, None)
 
 
 async def test_what_is_begun_and_parks_begins_anew(outbox: SqliteOutbox) -> None:

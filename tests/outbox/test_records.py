@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.model import DeliveryState, EventState, Priority
-from pipeline.outbox import Changed
+from pipeline.model import DeliveryKind, DeliveryState, EventState, Outcome, Priority
+from pipeline.outbox import Changed, Line
 from pipeline.outbox.sqlite import SqliteOutbox
 from tests.outbox.support import (
     BOOKING,
     GUEST,
+    LEASE,
     T0,
     TAG,
     arrival,
@@ -20,6 +21,7 @@ from tests.outbox.support import (
     intent,
     look,
     next_delivery,
+    sent,
     settled,
 )
 
@@ -149,6 +151,21 @@ async def test_other_venues_go_in_turn_so_only_some_of_theirs_go_before(
     found = [await outbox.records.standing(number) for number in (4, 5)]
     assert [one.ahead for one in found if one] == [2, 4], "the opt-out, and one or two of York"
     assert [one.part for one in found if one] == [1 / 5, 3 / 5]
+
+
+async def test_what_is_begun_goes_before_as_well(outbox: SqliteOutbox) -> None:
+    """In its own venue's line, and in another's."""
+    for source in ("york", "leeds"):
+        for number in range(2):
+            guest = intent(DeliveryKind.GUEST, customer=f"{source} {number}")
+            await settled(outbox, f"{source} {number}", guest, source=source)
+        line = Line(priority=Priority.NEW, source=source, begun=False)
+        one = await outbox.deliveries.claim("stampede", [line], now=T0, until=T0 + LEASE)
+        assert one is not None
+        ending = await sent(outbox, one, Outcome.OK)
+        await outbox.deliveries.succeed(one, [], ending, more=True, now=T0)
+    found = [await outbox.records.standing(number) for number in (2, 4)]
+    assert [one.ahead for one in found if one] == [3, 3]
 
 
 async def test_it_tells_what_is_held_back(outbox: SqliteOutbox) -> None:

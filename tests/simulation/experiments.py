@@ -11,7 +11,7 @@ from msgspec import Struct
 from pipeline.model import Action, Priority
 from pipeline.simulation.loop import simulate
 from pipeline.simulation.mishaps import Mishaps, befall
-from pipeline.simulation.outcome import waits
+from pipeline.simulation.outcome import Waits, waits
 from pipeline.simulation.traffic import Habits, Happening, happenings
 from pipeline.simulation.world import Setup, World
 
@@ -98,13 +98,17 @@ def share_used(setup: Setup, *, hours: float, waiting: int) -> float:
     return len(left) / ((setup.requests - reserve) * (end - begun) / setup.per)
 
 
+class Newcomers(Struct, frozen=True, kw_only=True):
+    """How long new bookings waited for their first request, and until they were told."""
+
+    first_request: Waits
+    told: Waits
+
+
 def newcomers_wait(
     setup: Setup, *, days: float, waiting: int, per_window: float, returning: float
-) -> float:
-    """Tell, at the 99th percentile, the seconds until a new booking's first request leaves.
-
-    While a backfill waits, and after the first window.
-    """
+) -> Newcomers:
+    """Tell how long new bookings wait while a backfill does; after the first window."""
 
     async def play(world: World) -> None:
         await world.owe("venue-0", _bookings(waiting))
@@ -121,13 +125,13 @@ def newcomers_wait(
     world = run(setup, play)
     assert world.watch.open, "the backfill waits to the end"
     now = days * DAY + 60.0
-    found = waits(
-        (now if way.first_left is None else way.first_left) - way.accepted
-        for way in world.watch.ways.values()
-        if way.priority == 2 and way.accepted > setup.per
+    ways = [
+        way for way in world.watch.ways.values() if way.priority == 2 and way.accepted > setup.per
+    ]
+    return Newcomers(
+        first_request=waits((way.first_left or now) - way.accepted for way in ways),
+        told=waits((way.last_ended or now) - way.accepted for way in ways),
     )
-    assert found.p99 is not None
-    return found.p99
 
 
 def finished_after(setup: Setup, *, others: int) -> float:

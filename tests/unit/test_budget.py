@@ -146,7 +146,7 @@ async def test_the_reserve_is_for_what_is_urgent(clock: FakeClock) -> None:
     assert budget.reach() == 0
 
 
-@pytest.mark.parametrize(("reserve", "last"), [(20, 5), (3, 0), (0, 0)])
+@pytest.mark.parametrize(("reserve", "last"), [(12, 3), (20, 5), (99, 5), (3, 0), (0, 0)])
 async def test_a_quarter_of_the_reserve_is_for_first_requests(
     clock: FakeClock, reserve: int, last: int
 ) -> None:
