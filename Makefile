@@ -33,7 +33,7 @@ demo: .venv/.runtime  ## bookings from a simulated ROLLER to a simulated Stamped
 	@.venv/bin/pipeline demo
 
 test: .venv/.dev  ## the tests
-	.venv/bin/python -m pytest -n 4 --dist worksteal
+	.venv/bin/python -m pytest -n 5 --dist worksteal
 
 check: .venv/.dev  ## ruff and mypy
 	.venv/bin/ruff check
