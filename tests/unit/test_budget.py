@@ -383,6 +383,7 @@ async def test_each_incident_takes_a_tenth_off_and_never_more_than_half(clock: F
         allowed.append(budget.allowed)
     assert allowed == [90, 80, 70, 60, 50, 50, 50]
     assert (budget.left(), budget.reserved) == (50, 10), "the reserve shrinks in step"
+    assert budget.for_newcomers == 2, "and what is for newcomers"
 
 
 async def test_answers_to_what_had_left_before_are_of_the_same_incident(clock: FakeClock) -> None:
